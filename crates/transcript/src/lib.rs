@@ -1,0 +1,4 @@
+//! Messages.
+mod batch;
+pub mod bson;
+pub use batch::DocBatch;

@@ -1,0 +1,46 @@
+//! Contract of the places that file contents come from, chosen by the `store` of an upload's record (contract §5.7).
+
+pub mod filesystem;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::store::StoreError;
+
+/// What is needed to find a file's bytes: the parts of an upload's record that say where they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobKey {
+    /// `_id` of the upload.
+    pub id: String,
+    /// `store`, for example `GridFS:Uploads` or `FileSystem:Uploads`.
+    pub store: String,
+    /// `extension`; the file's suffix in FileSystem stores.
+    pub extension: Option<String>,
+}
+
+/// A place with file contents.
+#[async_trait]
+pub trait BlobStore: Send + Sync {
+    /// Starts reading a file. [`BlobError::Missing`] when nothing of it is there.
+    async fn open(&self, key: &BlobKey) -> Result<Box<dyn BlobReader>, BlobError>;
+}
+
+/// A running read of one file.
+#[async_trait]
+pub trait BlobReader: Send {
+    /// The next bytes in order, at most about a megabyte, never empty; `None` at the end.
+    /// [`BlobError::Missing`] when a part is gone.
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, BlobError>;
+}
+
+/// Why file contents could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// The file, or a part of it, is not there: it is reported and the export goes on. The text is the reason as the
+    /// report shows it: `chunks missing`, `chunk 1 of 3 missing`.
+    #[error("{0}")]
+    Missing(String),
+    /// The place itself failed: the export stops.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

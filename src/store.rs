@@ -1,0 +1,145 @@
+//! Contracts of the places that rooms and messages come from.
+//!
+//! Responsible for *which documents, in which order*; knows no output format. Documents travel as raw BSON in
+//! [`DocBatch`]es: every source holds BSON already (MongoDB's wire, mongodump's files, the blobs of our SQLite file),
+//! so nothing is decoded before a renderer needs it.
+
+pub mod dump;
+pub mod sqlite;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+pub use transcript::DocBatch;
+
+/// `_id` of a room (`rocketchat_room`), the `rid` of its messages.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RoomId(pub String);
+
+impl fmt::Display for RoomId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `_id` of an upload (`rocketchat_uploads`), the `_id` in a message's `file` and `files`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UploadId(pub String);
+
+impl fmt::Display for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One whole document as the source holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawDoc(pub Vec<u8>);
+
+/// Instants in milliseconds since 1970-01-01T00:00:00Z, both inclusive; `None` is open.
+///
+/// A message without a readable `ts` is older than every instant: it is in a window without `from`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// First instant that belongs to the window.
+    pub from: Option<i64>,
+    /// Last instant that belongs to the window.
+    pub to: Option<i64>,
+}
+
+impl Window {
+    /// Whether a message of this instant belongs to the window. `i64::MIN` stands for "no readable `ts`".
+    pub fn contains(&self, ts: i64) -> bool {
+        self.from.is_none_or(|from| ts >= from) && self.to.is_none_or(|to| ts <= to)
+    }
+}
+
+/// Which messages of a room are asked for.
+#[derive(Clone, Debug)]
+pub struct MessageQuery {
+    /// The room.
+    pub room: RoomId,
+    /// The time window.
+    pub window: Window,
+    /// Only messages that carry `file` or `files`: the cheap first pass that packs the attachments.
+    pub only_with_files: bool,
+}
+
+/// A room in the list of `export-room rooms`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomSummary {
+    /// The room's document, for its id, type and names.
+    pub room: RawDoc,
+    /// Messages, hidden ones included.
+    pub messages: u64,
+    /// `ts` of the first message, milliseconds.
+    pub first: Option<i64>,
+    /// `ts` of the last message, milliseconds.
+    pub last: Option<i64>,
+    /// Sizes of the room's uploads by their records, in bytes, thumbnails not counted.
+    pub file_bytes: u64,
+}
+
+/// A workspace that rooms can be exported from.
+#[async_trait]
+pub trait MessageSource: Send + Sync {
+    /// At most `limit` rooms by `_id`, after the one given.
+    async fn rooms(&self, after: Option<&RoomId>, limit: usize) -> Result<Vec<RoomSummary>, StoreError>;
+
+    /// At most `limit` rooms with this `_id`, `name` or `fname`, an `_id` first and alone; with `@username`, the
+    /// direct rooms of two in which that user is.
+    async fn find_rooms(&self, name: &str, limit: usize) -> Result<Vec<RawDoc>, StoreError>;
+
+    /// How many messages the query has, counted independently of reading them.
+    async fn count(&self, query: &MessageQuery) -> Result<u64, StoreError>;
+
+    /// The messages in (`ts`, `_id`) order, ids compared as bytes.
+    async fn messages(&self, query: &MessageQuery) -> Result<Box<dyn MessageCursor>, StoreError>;
+
+    /// The upload's record.
+    async fn upload(&self, id: &UploadId) -> Result<Option<RawDoc>, StoreError>;
+}
+
+/// A running read of messages.
+#[async_trait]
+pub trait MessageCursor: Send {
+    /// The next documents, at most about a megabyte or one document; `None` at the end.
+    async fn next_batch(&mut self) -> Result<Option<DocBatch>, StoreError>;
+}
+
+/// Why a workspace could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operating system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried: `read`, `write`, `open`.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// There is something, but it is not what we read. The text says what it is and what to do.
+    #[error("{0}")]
+    NotOurs(String),
+    /// Bytes that cannot be what they claim to be: cut off, damaged or hostile. The text says where.
+    #[error("{0}")]
+    Corrupt(String),
+    /// SQLite's own failure.
+    #[error("workspace database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The operation was cancelled by the user.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl StoreError {
+    /// An [`StoreError::Io`] as the closure of a `map_err`.
+    pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action, path, source }
+    }
+}

@@ -1,0 +1,1 @@
+//! All behaviour tests of the application.
