@@ -178,6 +178,9 @@ impl<'a> Value<'a> {
 }
 
 impl<'a> Doc<'a> {
+    /// A document without elements.
+    pub const EMPTY: Self = Self(&[]);
+
     /// Opens a whole document: its length field, its elements, its final zero.
     pub fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let (doc, rest) = Self::split(bytes)?;

@@ -1,4 +1,6 @@
 //! Messages.
 mod batch;
 pub mod bson;
+pub mod message;
+pub mod system;
 pub use batch::DocBatch;

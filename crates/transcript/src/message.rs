@@ -1,0 +1,590 @@
+//! One message of `rocketchat_message` (contract §5.4), borrowed from its BSON document.
+
+use std::borrow::Cow;
+
+use crate::bson::{Doc, Malformed, Text, Value, id_text};
+
+/// Declares the known keys once: the enum, its number of variants, and the dispatch from a key's bytes.
+macro_rules! fields {
+    ($($(#[$doc:meta])* $name:ident = $key:literal,)*) => {
+        /// The known keys of a message.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Field { $($(#[$doc])* $name,)* }
+
+        impl Field {
+            const COUNT: usize = [$(Self::$name),*].len();
+
+            #[inline]
+            fn of(key: &[u8]) -> Option<Self> {
+                match key { $($key => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+fields! {
+    /// Id.
+    Id = b"_id",
+    /// Room.
+    Rid = b"rid",
+    /// Sent at.
+    Ts = b"ts",
+    /// Author.
+    U = b"u",
+    /// Raw text, or the parameter of a system message.
+    Msg = b"msg",
+    /// Parsed text.
+    Md = b"md",
+    /// System type.
+    T = b"t",
+    /// Display name override.
+    Alias = b"alias",
+    /// Avatar override.
+    Avatar = b"avatar",
+    /// Emoji instead of an avatar.
+    Emoji = b"emoji",
+    /// Integration marker.
+    Bot = b"bot",
+    /// Grouping in the interface.
+    Groupable = b"groupable",
+    /// First message of the thread that this one replies to.
+    Tmid = b"tmid",
+    /// Thread reply shown in the room as well.
+    Tshow = b"tshow",
+    /// Replies in the thread that this message started.
+    Tcount = b"tcount",
+    /// Last reply of the thread.
+    Tlm = b"tlm",
+    /// Followers of the thread.
+    Replies = b"replies",
+    /// Discussion room.
+    Drid = b"drid",
+    /// Messages in the discussion.
+    Dcount = b"dcount",
+    /// Last message of the discussion.
+    Dlm = b"dlm",
+    /// Mentioned users.
+    Mentions = b"mentions",
+    /// Mentioned channels.
+    Channels = b"channels",
+    /// Links with their previews.
+    Urls = b"urls",
+    /// Reactions.
+    Reactions = b"reactions",
+    /// Personal stars: never exported.
+    Starred = b"starred",
+    /// Pinned.
+    Pinned = b"pinned",
+    /// Pinned at.
+    PinnedAt = b"pinnedAt",
+    /// Pinned by.
+    PinnedBy = b"pinnedBy",
+    /// Edited or deleted at.
+    EditedAt = b"editedAt",
+    /// Edited or deleted by.
+    EditedBy = b"editedBy",
+    /// Attachments.
+    Attachments = b"attachments",
+    /// First file.
+    File = b"file",
+    /// All files.
+    Files = b"files",
+    /// File of an omnichannel visitor.
+    FileUpload = b"fileUpload",
+    /// UI-Kit layout.
+    Blocks = b"blocks",
+    /// Role given or taken.
+    Role = b"role",
+    /// GeoJSON point.
+    Location = b"location",
+    /// State of end-to-end encryption.
+    E2e = b"e2e",
+    /// Encrypted content.
+    Content = b"content",
+    /// Names mentioned in an encrypted message.
+    E2eMentions = b"e2eMentions",
+    /// Edit-history copy, or deleted with history.
+    Hidden = b"_hidden",
+    /// The message that a history copy is an old version of.
+    Parent = b"parent",
+    /// Automatic translations.
+    Translations = b"translations",
+    /// Who translated.
+    TranslationProvider = b"translationProvider",
+    /// Shown to one user only.
+    Private = b"private",
+    /// Token of an omnichannel visitor: a credential, never exported.
+    Token = b"token",
+    /// Visitor's page.
+    Navigation = b"navigation",
+    /// Omnichannel transfer.
+    TransferData = b"transferData",
+    /// Omnichannel transcript request.
+    RequestData = b"requestData",
+    /// Comment of an omnichannel event.
+    Comment = b"comment",
+    /// Omnichannel service level.
+    SlaData = b"slaData",
+    /// Omnichannel priority.
+    PriorityData = b"priorityData",
+    /// End of a call.
+    WebRtcCallEndTs = b"webRtcCallEndTs",
+    /// Matrix event.
+    Federation = b"federation",
+    /// Imported.
+    Imported = b"imported",
+    /// Ids in the source of an import.
+    ImportIds = b"importIds",
+    /// Slack bridge.
+    SlackBotId = b"slackBotId",
+    /// Slack bridge.
+    SlackTs = b"slackTs",
+    /// File of an import.
+    ImportFile = b"_importFile",
+    /// Operator's own fields.
+    CustomFields = b"customFields",
+    /// Read receipts pending.
+    Unread = b"unread",
+    /// When the database drops the message.
+    ExpireAt = b"expireAt",
+    /// Came by e-mail.
+    SentByEmail = b"sentByEmail",
+    /// E-mail it came with.
+    Email = b"email",
+    /// Legacy rendering.
+    Html = b"html",
+    /// Legacy rendering.
+    Tokens = b"tokens",
+    /// Client-side marker.
+    Temp = b"temp",
+    /// Legacy buttons.
+    ActionLinks = b"actionLinks",
+    /// Read receipts archived.
+    ReceiptsArchived = b"receiptsArchived",
+    /// Whether links were to be looked up.
+    ParseUrls = b"parseUrls",
+    /// Snippet.
+    SnippetId = b"snippetId",
+    /// Snippet.
+    SnippetName = b"snippetName",
+    /// Last change of the record.
+    UpdatedAt = b"_updatedAt",
+}
+
+/// Why a document is in the collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// An ordinary message.
+    Shown,
+    /// An old version of the message with the id in `parent`.
+    History,
+    /// Deleted, and kept because the workspace keeps history.
+    Deleted,
+}
+
+/// Something odd in one message. Counted and reported, never a reason to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Anomaly {
+    /// The document breaks off or is malformed; what came before is exported.
+    Damaged,
+    /// No `_id`.
+    NoId,
+    /// No `ts` that can be read.
+    NoTimestamp,
+    /// No author.
+    NoAuthor,
+    /// `msg` is something other than text.
+    OddText,
+    /// Text that is not UTF-8.
+    NotUtf8,
+    /// A `t` that no version of Rocket.Chat is known to write.
+    UnknownType,
+    /// A key that no version of Rocket.Chat is known to write.
+    UnknownField,
+    /// Nested deeper than is followed; cut with a mark.
+    TooDeep,
+    /// A history copy whose message is not there.
+    OrphanHistory,
+}
+
+impl Anomaly {
+    /// All of them, in the order of a report.
+    pub const ALL: [Self; 10] = [
+        Self::Damaged,
+        Self::NoId,
+        Self::NoTimestamp,
+        Self::NoAuthor,
+        Self::OddText,
+        Self::NotUtf8,
+        Self::UnknownType,
+        Self::UnknownField,
+        Self::TooDeep,
+        Self::OrphanHistory,
+    ];
+
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Damaged => "damaged-document",
+            Self::NoId => "no-id",
+            Self::NoTimestamp => "no-timestamp",
+            Self::NoAuthor => "no-author",
+            Self::OddText => "text-of-odd-type",
+            Self::NotUtf8 => "not-utf-8",
+            Self::UnknownType => "unknown-type",
+            Self::UnknownField => "unknown-field",
+            Self::TooDeep => "nested-too-deeply",
+            Self::OrphanHistory => "history-without-message",
+        }
+    }
+}
+
+/// A few anomalies of one message; a set without allocation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Anomalies(u16);
+
+impl Anomalies {
+    /// Adds one.
+    pub fn add(&mut self, anomaly: Anomaly) {
+        self.0 |= 1 << anomaly as u16;
+    }
+
+    /// Adds all of another set.
+    pub fn extend(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those that are in the set.
+    pub fn iter(self) -> impl Iterator<Item = Anomaly> {
+        Anomaly::ALL
+            .into_iter()
+            .filter(move |&anomaly| self.0 & (1 << anomaly as u16) != 0)
+    }
+}
+
+/// A user as a message carries it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct User<'a> {
+    /// `_id`.
+    pub id: Text<'a>,
+    /// `username`.
+    pub username: Text<'a>,
+    /// `name`, the real name.
+    pub name: Text<'a>,
+}
+
+impl<'a> User<'a> {
+    /// Reads `{_id, username, name}`; what is missing or not text stays empty.
+    pub fn read(doc: Doc<'a>) -> Self {
+        let mut user = Self::default();
+        for (key, value) in doc.elements().map_while(Result::ok) {
+            let Some(text) = value.text() else { continue };
+            match key.0 {
+                b"_id" => user.id = text,
+                b"username" => user.username = text,
+                b"name" => user.name = text,
+                _ => {}
+            }
+        }
+        user
+    }
+
+    /// Username, else real name, else id.
+    pub fn label(self) -> Text<'a> {
+        [self.username, self.name, self.id]
+            .into_iter()
+            .find(|text| !text.is_empty())
+            .unwrap_or_default()
+    }
+}
+
+/// A file of a message: an entry of `files`, or `file`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FileRef<'a> {
+    /// `_id` of the upload.
+    pub id: Value<'a>,
+    /// File name.
+    pub name: Text<'a>,
+    /// MIME type.
+    pub mime: Text<'a>,
+    /// Size in bytes as the message says.
+    pub size: Option<i64>,
+    /// The whole entry.
+    pub doc: Doc<'a>,
+}
+
+impl<'a> FileRef<'a> {
+    /// Reads a file entry. `None` when it is a thumbnail or names no upload.
+    pub fn read(doc: Doc<'a>) -> Option<Self> {
+        let mut file = Self {
+            id: Value::Null,
+            name: Text::default(),
+            mime: Text::default(),
+            size: None,
+            doc,
+        };
+        for (key, value) in doc.elements().map_while(Result::ok) {
+            match key.0 {
+                b"_id" => file.id = value,
+                b"name" => file.name = value.text().unwrap_or_default(),
+                b"type" => file.mime = value.text().unwrap_or_default(),
+                b"size" => file.size = value.integer(),
+                b"typeGroup" if value.text() == Some(Text(b"thumb")) => return None,
+                _ => {}
+            }
+        }
+        file.id.truthy().then_some(file)
+    }
+}
+
+/// A message, borrowed from its document.
+#[derive(Clone, Debug)]
+pub struct Message<'a> {
+    doc: Doc<'a>,
+    fields: [Option<Value<'a>>; Field::COUNT],
+    author: User<'a>,
+    anomalies: Anomalies,
+}
+
+impl<'a> Message<'a> {
+    /// Reads a whole document in one pass. Never fails: what cannot be read is left out and counted.
+    pub fn read(bytes: &'a [u8]) -> Self {
+        let (doc, damaged) = match Doc::new(bytes) {
+            Ok(doc) => (doc, false),
+            Err(Malformed(_)) => (Doc::EMPTY, true),
+        };
+        let mut message = Self {
+            doc,
+            fields: [None; Field::COUNT],
+            author: User::default(),
+            anomalies: Anomalies::default(),
+        };
+        if damaged {
+            message.anomalies.add(Anomaly::Damaged);
+        }
+        for element in doc.elements() {
+            let Ok((key, value)) = element else {
+                message.anomalies.add(Anomaly::Damaged);
+                break;
+            };
+            match Field::of(key.0) {
+                // The first of two equal keys counts, as in MongoDB.
+                Some(field) => {
+                    message.fields[field as usize].get_or_insert(value);
+                }
+                None => message.anomalies.add(Anomaly::UnknownField),
+            }
+        }
+        if let Some(user) = message.get(Field::U).and_then(Value::document) {
+            message.author = User::read(user);
+        }
+        message.judge();
+        message
+    }
+
+    fn judge(&mut self) {
+        if !matches!(self.get(Field::Id), Some(value) if value != Value::Null) {
+            self.anomalies.add(Anomaly::NoId);
+        }
+        if self.ts().is_none() {
+            self.anomalies.add(Anomaly::NoTimestamp);
+        }
+        if self.author.label().is_empty() {
+            self.anomalies.add(Anomaly::NoAuthor);
+        }
+        match self.get(Field::Msg) {
+            Some(Value::String(text)) => {
+                if std::str::from_utf8(text.0).is_err() {
+                    self.anomalies.add(Anomaly::NotUtf8);
+                }
+            }
+            None | Some(Value::Null | Value::Undefined) => {}
+            Some(_) => self.anomalies.add(Anomaly::OddText),
+        }
+    }
+
+    /// The whole document.
+    pub fn doc(&self) -> Doc<'a> {
+        self.doc
+    }
+
+    /// The value of a known key.
+    #[inline]
+    pub fn get(&self, field: Field) -> Option<Value<'a>> {
+        self.fields[field as usize]
+    }
+
+    /// The text of a known key; empty when it is missing or not text.
+    #[inline]
+    pub fn text(&self, field: Field) -> Text<'a> {
+        self.get(field).and_then(Value::text).unwrap_or_default()
+    }
+
+    /// `_id` as text; empty when missing.
+    pub fn id(&self) -> Cow<'a, str> {
+        self.get(Field::Id).map_or(Cow::Borrowed(""), id_text)
+    }
+
+    /// Sent at, milliseconds since 1970-01-01T00:00:00Z.
+    pub fn ts(&self) -> Option<i64> {
+        self.get(Field::Ts).and_then(Value::millis)
+    }
+
+    /// The author.
+    pub fn author(&self) -> User<'a> {
+        self.author
+    }
+
+    /// `t`; `None` for an ordinary message.
+    pub fn kind(&self) -> Option<Text<'a>> {
+        let kind = self.text(Field::T);
+        (!kind.is_empty()).then_some(kind)
+    }
+
+    /// Whether this is an ordinary message or a hidden copy (contract §5.4).
+    pub fn visibility(&self) -> Visibility {
+        if !self.get(Field::Hidden).is_some_and(Value::truthy) {
+            Visibility::Shown
+        } else if self.get(Field::Parent).is_some_and(Value::truthy) {
+            Visibility::History
+        } else {
+            Visibility::Deleted
+        }
+    }
+
+    /// The files that belong to the message, thumbnails left out: `files` when it is there, else `file`
+    /// (contract §6.6).
+    pub fn files(&self) -> impl Iterator<Item = FileRef<'a>> + use<'a> {
+        let several = self.get(Field::Files).and_then(Value::array);
+        let single = match several {
+            Some(_) => None,
+            None => self.get(Field::File),
+        };
+        several
+            .into_iter()
+            .flat_map(Doc::values)
+            .chain(single)
+            .filter_map(|value| FileRef::read(value.document()?))
+    }
+
+    /// What is odd about the message so far.
+    pub fn anomalies(&self) -> Anomalies {
+        self.anomalies
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::bson::doc;
+
+    fn check(doc: &::bson::Document, test: impl FnOnce(Message<'_>)) {
+        let bytes = doc.to_vec().unwrap();
+        test(Message::read(&bytes));
+    }
+
+    fn ids(message: &Message<'_>) -> Vec<String> {
+        message
+            .files()
+            .map(|file| id_text(file.id).into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn files_win_over_file_and_thumbnails_are_left_out() {
+        let file = doc! {"_id": "F", "name": "f.txt"};
+        let thumb = doc! {"_id": "T", "typeGroup": "thumb"};
+        check(&doc! {"file": &file}, |message| {
+            assert_eq!(ids(&message), ["F"])
+        });
+        check(
+            &doc! {"file": {"_id": "X"}, "files": [&file, &thumb, {"_id": "G"}]},
+            |message| {
+                assert_eq!(ids(&message), ["F", "G"]);
+            },
+        );
+        check(&doc! {"file": &file, "files": []}, |message| {
+            assert!(ids(&message).is_empty())
+        });
+        check(&doc! {"file": "odd", "msg": "x"}, |message| {
+            assert!(ids(&message).is_empty())
+        });
+    }
+
+    #[test]
+    fn oddities_are_named_and_never_stop_the_reading() {
+        let cases = [
+            (
+                doc! {"ts": 1_i64, "u": {"username": "a"}, "msg": ""},
+                vec![Anomaly::NoId],
+            ),
+            (
+                doc! {"_id": "m", "u": {"username": "a"}},
+                vec![Anomaly::NoTimestamp],
+            ),
+            (
+                doc! {"_id": "m", "ts": 1_i64, "u": 5},
+                vec![Anomaly::NoAuthor],
+            ),
+            (
+                doc! {"_id": "m", "ts": 1_i64, "u": {"_id": "a"}, "msg": 5},
+                vec![Anomaly::OddText],
+            ),
+            (
+                doc! {"_id": "m", "ts": 1_i64, "u": {"_id": "a"}, "zz": 5},
+                vec![Anomaly::UnknownField],
+            ),
+            (doc! {"_id": "m", "ts": 1_i64, "u": {"_id": "a"}}, vec![]),
+        ];
+        for (doc, expected) in cases {
+            check(&doc, |message| {
+                assert_eq!(
+                    message.anomalies().iter().collect::<Vec<_>>(),
+                    expected,
+                    "{doc}"
+                );
+            });
+        }
+    }
+
+    #[test]
+    fn what_stands_before_the_damage_is_read() {
+        let mut bytes = doc! {"_id": "m", "msg": "kept", "ts": 1_i64, "u": {"_id": "a"}}
+            .to_vec()
+            .unwrap();
+        let at = bytes
+            .windows(3)
+            .position(|window| window == b"\x12ts")
+            .unwrap();
+        bytes[at] = 0x55;
+        let message = Message::read(&bytes);
+        assert_eq!(message.text(Field::Msg).to_str(), "kept");
+        assert!(
+            message
+                .anomalies()
+                .iter()
+                .any(|anomaly| anomaly == Anomaly::Damaged)
+        );
+    }
+
+    #[test]
+    fn hidden_documents_are_told_apart() {
+        check(&doc! {"_id": "m"}, |message| {
+            assert_eq!(message.visibility(), Visibility::Shown)
+        });
+        check(&doc! {"_hidden": true, "parent": "p"}, |message| {
+            assert_eq!(message.visibility(), Visibility::History);
+        });
+        check(&doc! {"_hidden": true}, |message| {
+            assert_eq!(message.visibility(), Visibility::Deleted)
+        });
+        check(&doc! {"_hidden": false, "parent": "p"}, |message| {
+            assert_eq!(message.visibility(), Visibility::Shown);
+        });
+    }
+}
