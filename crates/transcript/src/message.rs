@@ -18,6 +18,11 @@ macro_rules! fields {
             fn of(key: &[u8]) -> Option<Self> {
                 match key { $($key => Some(Self::$name),)* _ => None }
             }
+
+            /// Whether some version of Rocket.Chat writes this key.
+            pub fn is_known(key: &[u8]) -> bool {
+                Self::of(key).is_some()
+            }
         }
     };
 }

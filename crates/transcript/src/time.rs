@@ -1,0 +1,161 @@
+//! Instants as text, without allocating and without asking the calendar for every message.
+
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+
+const DAY: i64 = 86_400_000;
+/// Offsets from UTC change on quarters of an hour only.
+const QUARTER: i64 = 900_000;
+
+/// Writes instants as JavaScript's `toISOString` does: `2024-03-05T14:07:09.000Z`.
+///
+/// Remembers the last day's text: messages come in order of time.
+#[derive(Clone, Debug)]
+pub struct IsoWriter {
+    day: i64,
+    text: [u8; 24],
+}
+
+impl Default for IsoWriter {
+    fn default() -> Self {
+        Self {
+            day: i64::MIN,
+            text: *b"0000-00-00T00:00:00.000Z",
+        }
+    }
+}
+
+impl IsoWriter {
+    /// The text of an instant in milliseconds since 1970. `None` outside the years 0 to 9999, which no chat has and
+    /// the format cannot carry.
+    pub fn text(&mut self, millis: i64) -> Option<&str> {
+        let (day, of_day) = (millis.div_euclid(DAY), millis.rem_euclid(DAY));
+        if day != self.day {
+            let date = civil_date(day)?;
+            let year = u16::try_from(date.year()).ok()?;
+            digits(&mut self.text[0..4], u32::from(year));
+            digits(&mut self.text[5..7], u32::from(date.month().unsigned_abs()));
+            digits(&mut self.text[8..10], u32::from(date.day().unsigned_abs()));
+            self.day = day;
+        }
+        let of_day = u32::try_from(of_day).ok()?;
+        digits(&mut self.text[11..13], of_day / 3_600_000);
+        digits(&mut self.text[14..16], of_day / 60_000 % 60);
+        digits(&mut self.text[17..19], of_day / 1000 % 60);
+        digits(&mut self.text[20..23], of_day % 1000);
+        std::str::from_utf8(&self.text).ok()
+    }
+}
+
+/// Instants in a time zone: local days and times of day.
+#[derive(Clone, Debug)]
+pub struct LocalClock {
+    zone: TimeZone,
+    quarter: i64,
+    offset: i64,
+}
+
+/// An instant in a time zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// Days since 1970-01-01 on the zone's calendar.
+    pub day: i64,
+    /// Milliseconds since the day's midnight.
+    pub of_day: u32,
+    /// Seconds east of UTC.
+    pub offset: i64,
+}
+
+impl LocalClock {
+    /// A clock for a zone.
+    pub fn new(zone: TimeZone) -> Self {
+        Self {
+            zone,
+            quarter: i64::MIN,
+            offset: 0,
+        }
+    }
+
+    /// The zone.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// The instant, in milliseconds since 1970, in the zone. `None` outside the years −9999 to 9999.
+    pub fn local(&mut self, millis: i64) -> Option<Local> {
+        let quarter = millis.div_euclid(QUARTER);
+        if quarter != self.quarter {
+            let instant = Timestamp::from_millisecond(millis).ok()?;
+            self.offset = i64::from(self.zone.to_offset(instant).seconds());
+            self.quarter = quarter;
+        }
+        let local = millis.checked_add(self.offset * 1000)?;
+        Some(Local {
+            day: local.div_euclid(DAY),
+            of_day: u32::try_from(local.rem_euclid(DAY)).ok()?,
+            offset: self.offset,
+        })
+    }
+}
+
+/// The date of a day counted from 1970-01-01.
+pub fn civil_date(day: i64) -> Option<civil::Date> {
+    civil::date(1970, 1, 1)
+        .checked_add(SignedDuration::from_secs(day.checked_mul(86_400)?))
+        .ok()
+}
+
+/// Writes `value` in decimal with leading zeros over all of `out`.
+pub(crate) fn digits(out: &mut [u8], mut value: u32) {
+    for place in out.iter_mut().rev() {
+        // One decimal digit fits a byte.
+        *place = b'0' + u8::try_from(value % 10).unwrap_or_default();
+        value /= 10;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn instants_are_written_as_javascript_writes_them() {
+        let cases = [
+            (0, Some("1970-01-01T00:00:00.000Z")),
+            (1_709_647_629_007, Some("2024-03-05T14:07:09.007Z")),
+            (-1, Some("1969-12-31T23:59:59.999Z")),
+            (951_782_400_000, Some("2000-02-29T00:00:00.000Z")),
+            (i64::MAX, None),
+            (i64::MIN, None),
+            (253_402_300_800_000, None),
+        ];
+        let mut iso = IsoWriter::default();
+        for (millis, expected) in cases {
+            assert_eq!(iso.text(millis), expected, "{millis}");
+        }
+    }
+
+    #[test]
+    fn summer_time_begins_and_ends_on_time() {
+        let mut clock = LocalClock::new(TimeZone::get("Europe/Berlin").unwrap());
+        let mut hour = |text: &str| {
+            let millis = text.parse::<Timestamp>().unwrap().as_millisecond();
+            clock.local(millis).unwrap().of_day / 3_600_000
+        };
+        assert_eq!(hour("2024-03-31T00:59:59Z"), 1);
+        assert_eq!(hour("2024-03-31T01:00:00Z"), 3);
+        assert_eq!(hour("2024-10-27T00:59:59Z"), 2);
+        assert_eq!(hour("2024-10-27T01:00:00Z"), 2);
+        assert_eq!(hour("2024-10-27T02:00:00Z"), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn the_calendar_library_agrees(millis in -62_000_000_000_000_i64..250_000_000_000_000) {
+            let instant = Timestamp::from_millisecond(millis).unwrap();
+            let expected = format!("{instant:.3}");
+            let mut iso = IsoWriter::default();
+            prop_assert_eq!(iso.text(millis).unwrap(), expected);
+        }
+    }
+}
