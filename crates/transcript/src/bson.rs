@@ -520,7 +520,7 @@ mod tests {
     #[test]
     fn nesting_is_limited() {
         let mut inner = doc! {};
-        for _ in 0..MAX_DEPTH + 1 {
+        for _ in 0..=MAX_DEPTH {
             inner = doc! {"d": inner};
         }
         assert_eq!(

@@ -335,7 +335,7 @@ impl JsonLines {
             }
             match (attachment, depth.checked_sub(1)) {
                 (Value::Document(doc), Some(depth)) => {
-                    self.attachment(doc, message, files, depth, anomalies)
+                    self.attachment(doc, message, files, depth, anomalies);
                 }
                 (other, Some(_)) => self.value(other, Style::Plain, anomalies),
                 (_, None) => {

@@ -505,7 +505,7 @@ mod tests {
         let file = doc! {"_id": "F", "name": "f.txt"};
         let thumb = doc! {"_id": "T", "typeGroup": "thumb"};
         check(&doc! {"file": &file}, |message| {
-            assert_eq!(ids(&message), ["F"])
+            assert_eq!(ids(&message), ["F"]);
         });
         check(
             &doc! {"file": {"_id": "X"}, "files": [&file, &thumb, {"_id": "G"}]},
@@ -514,10 +514,10 @@ mod tests {
             },
         );
         check(&doc! {"file": &file, "files": []}, |message| {
-            assert!(ids(&message).is_empty())
+            assert!(ids(&message).is_empty());
         });
         check(&doc! {"file": "odd", "msg": "x"}, |message| {
-            assert!(ids(&message).is_empty())
+            assert!(ids(&message).is_empty());
         });
     }
 
@@ -580,13 +580,13 @@ mod tests {
     #[test]
     fn hidden_documents_are_told_apart() {
         check(&doc! {"_id": "m"}, |message| {
-            assert_eq!(message.visibility(), Visibility::Shown)
+            assert_eq!(message.visibility(), Visibility::Shown);
         });
         check(&doc! {"_hidden": true, "parent": "p"}, |message| {
             assert_eq!(message.visibility(), Visibility::History);
         });
         check(&doc! {"_hidden": true}, |message| {
-            assert_eq!(message.visibility(), Visibility::Deleted)
+            assert_eq!(message.visibility(), Visibility::Deleted);
         });
         check(&doc! {"_hidden": false, "parent": "p"}, |message| {
             assert_eq!(message.visibility(), Visibility::Shown);

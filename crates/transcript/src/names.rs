@@ -25,7 +25,7 @@ pub fn safe(wanted: &str) -> String {
             name.push(character);
         }
     }
-    let mut name = cut(trim(&name)).to_owned();
+    let mut name = cut(trim(&name));
     if name.is_empty() {
         name.push_str("unnamed");
     }

@@ -206,7 +206,7 @@ fn navigation(message: &Message<'_>, out: &mut String) {
             &[&title.to_str(), &href.to_str()],
         ),
         (Some(only), None) | (None, Some(only)) => {
-            fill(out, "New Navigation: {}", &[&only.to_str()])
+            fill(out, "New Navigation: {}", &[&only.to_str()]);
         }
         (None, None) => fill(
             out,

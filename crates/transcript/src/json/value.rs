@@ -147,7 +147,7 @@ fn rare(
         Value::Decimal128(bytes) => {
             let text = decimal(*bytes);
             wrapped(out, "$numberDecimal", style, |out| {
-                string(out, text.as_bytes())
+                string(out, text.as_bytes());
             });
         }
         Value::Symbol(text) => wrapped(out, "$symbol", style, |out| string(out, text.0)),
@@ -232,7 +232,7 @@ fn double(out: &mut Vec<u8>, number: f64, style: Style) {
             None => out.extend_from_slice(ryu::Buffer::new().format_finite(number).as_bytes()),
         },
         (true, Style::Extended) => {
-            out.extend_from_slice(ryu::Buffer::new().format_finite(number).as_bytes())
+            out.extend_from_slice(ryu::Buffer::new().format_finite(number).as_bytes());
         }
         (false, Style::Plain) => out.extend_from_slice(b"null"),
         (false, Style::Extended) => {
@@ -244,7 +244,7 @@ fn double(out: &mut Vec<u8>, number: f64, style: Style) {
                 "-Infinity"
             };
             wrapped(out, "$numberDouble", style, |out| {
-                string(out, text.as_bytes())
+                string(out, text.as_bytes());
             });
         }
     }

@@ -1,0 +1,141 @@
+//! The one escaper. Every byte that comes from a workspace and ends in a page goes through here.
+
+use std::fmt::Write;
+
+/// Writes text for element content and for quoted attribute values alike (HTML Living Standard §13.3).
+///
+/// Control characters become their visible pictures (U+2400…), except tab and line breaks; what is not UTF-8 becomes
+/// U+FFFD.
+pub(super) fn text(out: &mut Vec<u8>, text: &[u8]) {
+    match std::str::from_utf8(text) {
+        Ok(_) => escaped(out, text),
+        Err(_) => escaped(out, String::from_utf8_lossy(text).as_bytes()),
+    }
+}
+
+fn escaped(out: &mut Vec<u8>, mut text: &[u8]) {
+    while let Some(at) = text.iter().position(|&byte| SPECIAL[usize::from(byte)]) {
+        out.extend_from_slice(&text[..at]);
+        match text[at] {
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'<' => out.extend_from_slice(b"&lt;"),
+            b'>' => out.extend_from_slice(b"&gt;"),
+            b'"' => out.extend_from_slice(b"&quot;"),
+            b'\'' => out.extend_from_slice(b"&#39;"),
+            0x7f => out.extend_from_slice("\u{2421}".as_bytes()),
+            // U+2400 + n, in UTF-8.
+            control => out.extend_from_slice(&[0xe2, 0x90, 0x80 | control]),
+        }
+        text = &text[at + 1..];
+    }
+    out.extend_from_slice(text);
+}
+
+const SPECIAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        table[control] = control != 0x09 && control != 0x0a && control != 0x0d;
+        control += 1;
+    }
+    table[0x7f] = true;
+    table[b'&' as usize] = true;
+    table[b'<' as usize] = true;
+    table[b'>' as usize] = true;
+    table[b'"' as usize] = true;
+    table[b'\'' as usize] = true;
+    table
+};
+
+/// Writes several lines: line breaks of any kind become `<br>`.
+pub(super) fn lines(out: &mut Vec<u8>, text: &[u8]) {
+    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b"<br>\n");
+        }
+        self::text(out, line.strip_suffix(b"\r").unwrap_or(line));
+    }
+}
+
+/// Writes a relative link or fragment: everything but unreserved characters and `/` is percent-encoded (RFC 3986
+/// §2.3), so that nothing is left to escape.
+pub(super) fn link(out: &mut Vec<u8>, target: &str) {
+    for &byte in target.as_bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
+            out.push(byte);
+        } else {
+            const HEX: &[u8; 16] = b"0123456789ABCDEF";
+            out.extend_from_slice(&[
+                b'%',
+                HEX[usize::from(byte >> 4)],
+                HEX[usize::from(byte & 15)],
+            ]);
+        }
+    }
+}
+
+/// Writes our own formatted text, numbers and the like, which hold nothing to escape.
+pub(super) fn ours(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
+    struct Ours<'a>(&'a mut Vec<u8>);
+    impl Write for Ours<'_> {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            self::text(self.0, text.as_bytes());
+            Ok(())
+        }
+    }
+    // Writing to a vector cannot fail.
+    let _ = Ours(out).write_fmt(arguments);
+}
+
+/// Our own formatted text between two pieces of markup.
+pub(super) fn ours_tagged(
+    out: &mut Vec<u8>,
+    before: &str,
+    arguments: std::fmt::Arguments<'_>,
+    after: &str,
+) {
+    out.extend_from_slice(before.as_bytes());
+    ours(out, arguments);
+    out.extend_from_slice(after.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn markup_is_harmless() {
+        let sample = b"<img src=x onerror='a(\"b\")'>&amp;\0\x1b\x7f";
+        let expected =
+            "&lt;img src=x onerror=&#39;a(&quot;b&quot;)&#39;&gt;&amp;amp;\u{2400}\u{241b}\u{2421}";
+        assert_eq!(written(|out| text(out, sample)), expected);
+        assert_eq!(
+            written(|out| lines(out, b"a\r\nb\n<")),
+            "a<br>\nb<br>\n&lt;"
+        );
+        assert_eq!(
+            written(|out| link(out, "assets/a b\"#?ä.png")),
+            "assets/a%20b%22%23%3F%C3%A4.png"
+        );
+        assert_eq!(written(|out| text(out, b"a\xffb")), "a\u{fffd}b");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_html_acts_on_is_left(sample in any::<Vec<u8>>()) {
+            let out = written(|out| text(out, &sample));
+            prop_assert!(!out.contains(['<', '>', '"', '\'', '\0']));
+            for (at, _) in out.match_indices('&') {
+                let entity = ["&amp;", "&lt;", "&gt;", "&quot;", "&#39;"];
+                prop_assert!(entity.iter().any(|entity| out[at..].starts_with(entity)));
+            }
+        }
+    }
+}
