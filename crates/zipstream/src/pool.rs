@@ -1,0 +1,117 @@
+//! Threads that work on blocks, and their results in the order of the blocks.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+use crate::{block::Block, error::ZipError};
+
+/// A block and its place in the order.
+type Job = (u64, Block);
+type Outcome = Result<Job, ZipError>;
+
+pub(crate) struct Pool {
+    /// `None` only while dropping: its end is what the workers see.
+    jobs: Option<SyncSender<Job>>,
+    outcomes: Receiver<Outcome>,
+    /// Blocks handed over and not taken back yet, oldest first; those that came back early wait here.
+    pending: VecDeque<Option<Block>>,
+    /// Place of the first of `pending`.
+    first: u64,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    /// Starts `threads` threads, each with a work function of its own. At most `capacity` blocks may be pending at a time.
+    pub(crate) fn start<F>(
+        threads: usize,
+        capacity: usize,
+        mut worker: impl FnMut() -> F,
+    ) -> Result<Self, ZipError>
+    where
+        F: FnMut(&mut Block) -> Result<(), ZipError> + Send + 'static,
+    {
+        let (jobs, queue) = sync_channel(capacity);
+        // Room for every block and for every worker's last words: a worker never waits here, so ending never hangs.
+        let (answers, outcomes) = sync_channel(capacity + threads);
+        let queue = Arc::new(Mutex::new(queue));
+        let mut pool = Self {
+            jobs: Some(jobs),
+            outcomes,
+            pending: VecDeque::with_capacity(capacity),
+            first: 0,
+            workers: Vec::with_capacity(threads),
+        };
+        for number in 0..threads {
+            let (queue, answers, work) = (Arc::clone(&queue), answers.clone(), worker());
+            let handle = thread::Builder::new()
+                .name(format!("deflate-{number}"))
+                .spawn(move || run(&queue, &answers, work))
+                .map_err(ZipError::Thread)?;
+            pool.workers.push(handle);
+        }
+        Ok(pool)
+    }
+
+    pub(crate) fn submit(&mut self, block: Block) -> Result<(), ZipError> {
+        let place = self.first + self.pending.len() as u64;
+        let jobs = self.jobs.as_ref().ok_or(ZipError::WorkerLost)?;
+        jobs.send((place, block))
+            .map_err(|_| ZipError::WorkerLost)?;
+        self.pending.push_back(None);
+        Ok(())
+    }
+
+    /// The oldest block that was submitted, when its work is done; `None` when there is none.
+    pub(crate) fn next(&mut self) -> Result<Option<Block>, ZipError> {
+        while let Some(oldest) = self.pending.front_mut() {
+            if let Some(block) = oldest.take() {
+                self.pending.pop_front();
+                self.first += 1;
+                return Ok(Some(block));
+            }
+            let (place, block) = self.outcomes.recv().map_err(|_| ZipError::WorkerLost)??;
+            let slot = usize::try_from(place - self.first)
+                .ok()
+                .and_then(|index| self.pending.get_mut(index));
+            *slot.ok_or(ZipError::WorkerLost)? = Some(block);
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for worker in self.workers.drain(..) {
+            // A panic was reported through the channel.
+            drop(worker.join());
+        }
+    }
+}
+
+fn run<F>(queue: &Mutex<Receiver<Job>>, answers: &SyncSender<Outcome>, mut work: F)
+where
+    F: FnMut(&mut Block) -> Result<(), ZipError>,
+{
+    loop {
+        // Whoever waits holds the lock; the others wait for the lock instead.
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((place, mut block)) = job else { return };
+        // Without an answer the calling thread would wait for this block for ever. `work` is not used after a panic.
+        let done = catch_unwind(AssertUnwindSafe(|| work(&mut block)));
+        let failed = !matches!(done, Ok(Ok(())));
+        let outcome = done
+            .unwrap_or(Err(ZipError::WorkerLost))
+            .map(|()| (place, block));
+        if answers.send(outcome).is_err() || failed {
+            return;
+        }
+    }
+}
