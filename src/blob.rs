@@ -2,9 +2,12 @@
 
 pub mod filesystem;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use self::filesystem::FileSystem;
 use crate::store::StoreError;
 
 /// What is needed to find a file's bytes: the parts of an upload's record that say where they are.
@@ -28,6 +31,9 @@ pub trait BlobStore: Send + Sync {
 /// A running read of one file.
 #[async_trait]
 pub trait BlobReader: Send {
+    /// How many bytes the place says the file has, when it knows before reading them.
+    fn length(&self) -> Option<u64>;
+
     /// The next bytes in order, at most about a megabyte, never empty; `None` at the end.
     /// [`BlobError::Missing`] when a part is gone.
     async fn next_chunk(&mut self) -> Result<Option<Bytes>, BlobError>;
@@ -43,4 +49,46 @@ pub enum BlobError {
     /// The place itself failed: the export stops.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Asks the place that a record's `store` names.
+pub struct Blobs {
+    grid_fs: Arc<dyn BlobStore>,
+    file_system: Option<FileSystem>,
+}
+
+impl Blobs {
+    /// `grid_fs` is the workspace itself, `file_system` the directory of its FileSystem stores when the operator named
+    /// one.
+    pub fn new(grid_fs: Arc<dyn BlobStore>, file_system: Option<FileSystem>) -> Self {
+        Self {
+            grid_fs,
+            file_system,
+        }
+    }
+}
+
+#[async_trait]
+impl BlobStore for Blobs {
+    async fn open(&self, key: &BlobKey) -> Result<Box<dyn BlobReader>, BlobError> {
+        let kind = key.store.split(':').next().unwrap_or_default();
+        match kind {
+            // The second is what old versions wrote (contract §5.7).
+            "FileSystem" | "fileSystem" => match &self.file_system {
+                Some(file_system) => file_system.open(key).await,
+                None => Err(BlobError::Missing(
+                    "stored in a FileSystem store; name its directory with --files DIR".to_owned(),
+                )),
+            },
+            "GridFS" | "rocketchat_uploads" | "rocketchat_avatars" | "rocketchat_userDataFiles" => {
+                self.grid_fs.open(key).await
+            }
+            "" => Err(BlobError::Missing(
+                "its record does not say where it is stored".to_owned(),
+            )),
+            other => Err(BlobError::Missing(format!(
+                "stored in {other}, which a backup does not contain"
+            ))),
+        }
+    }
 }

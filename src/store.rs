@@ -4,7 +4,10 @@
 //! [`DocBatch`]es: every source holds BSON already (MongoDB's wire, mongodump's files, the blobs of our SQLite file),
 //! so nothing is decoded before a renderer needs it.
 
+pub(crate) mod batches;
 pub mod dump;
+pub(crate) mod gridfs;
+pub(crate) mod order;
 pub mod sqlite;
 
 use std::fmt;
@@ -128,6 +131,19 @@ pub enum StoreError {
     /// Bytes that cannot be what they claim to be: cut off, damaged or hostile. The text says where.
     #[error("{0}")]
     Corrupt(String),
+    /// The disk is too small for what is to be written. Sizes in bytes.
+    #[error(
+        "not enough space for {}: about {} MiB are needed, {} MiB are free; make space or name a file on another disk",
+        path.display(), needed >> 20, available >> 20
+    )]
+    NoSpace {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What it will need, estimated.
+        needed: u64,
+        /// What is free.
+        available: u64,
+    },
     /// SQLite's own failure.
     #[error("workspace database: {0}")]
     Sqlite(#[from] rusqlite::Error),

@@ -1,0 +1,190 @@
+//! Files in GridFS (<https://www.mongodb.com/docs/manual/core/gridfs/>): a record in `<bucket>.files`, the bytes in
+//! numbered documents of `<bucket>.chunks`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use transcript::bson::{Doc, Value};
+
+use super::batches::blocking;
+use super::{RawDoc, StoreError};
+use crate::blob::{BlobError, BlobKey, BlobReader};
+
+/// Most bytes handed out at once; buckets may have larger chunks.
+const PIECE: usize = 1 << 20;
+
+/// Where the documents of GridFS are. Blocking.
+pub(crate) trait Chunks: Send + Sync + 'static {
+    /// The file's record.
+    fn file(&self, bucket: &str, id: &str) -> Result<Option<RawDoc>, StoreError>;
+    /// The numbers of the file's chunks, ascending, told to `visit` until it answers `false`.
+    fn numbers(
+        &self,
+        bucket: &str,
+        id: &str,
+        visit: &mut dyn FnMut(i64) -> bool,
+    ) -> Result<(), StoreError>;
+    /// One whole chunk document.
+    fn chunk(&self, bucket: &str, id: &str, n: i64) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// The bucket of a `store`, when that is GridFS (contract §5.7).
+pub(crate) fn bucket(store: &str) -> Option<&'static str> {
+    match store {
+        "GridFS:Uploads" | "rocketchat_uploads" => Some("rocketchat_uploads"),
+        "GridFS:Avatars" | "rocketchat_avatars" => Some("rocketchat_avatars"),
+        "GridFS:UserDataFiles" | "rocketchat_userDataFiles" => Some("rocketchat_userDataFiles"),
+        _ => None,
+    }
+}
+
+/// Starts reading a file. That all its chunks are there is known before the first byte is given.
+pub(crate) async fn open(
+    chunks: Arc<dyn Chunks>,
+    key: &BlobKey,
+) -> Result<Box<dyn BlobReader>, BlobError> {
+    let Some(bucket) = bucket(&key.store) else {
+        return Err(BlobError::Missing(format!(
+            "stored in {}, which is not GridFS",
+            key.store
+        )));
+    };
+    let id = key.id.clone();
+    let found = {
+        let (chunks, id) = (Arc::clone(&chunks), id.clone());
+        blocking(move || check(&*chunks, bucket, &id)).await?
+    };
+    let plan = found.map_err(BlobError::Missing)?;
+    Ok(Box::new(ChunkReader {
+        chunks,
+        bucket,
+        id,
+        plan,
+        next: 0,
+        given: 0,
+        rest: Bytes::new(),
+    }))
+}
+
+/// What a complete file consists of.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    /// Number of chunks.
+    chunks: i64,
+    /// Bytes of the file, when its record is there.
+    length: Option<u64>,
+}
+
+/// Compares the chunks with the file's record. The inner error is the reason for the report.
+fn check(chunks: &dyn Chunks, bucket: &str, id: &str) -> Result<Result<Plan, String>, StoreError> {
+    let record = chunks.file(bucket, id)?;
+    let number = |key| {
+        let doc = Doc::new(&record.as_ref()?.0).ok()?;
+        u64::try_from(doc.get(key).and_then(Value::integer)?).ok()
+    };
+    let length = number("length");
+    let mut expected = match (length, number("chunkSize")) {
+        (Some(0), _) => Some(0),
+        (Some(length), Some(size @ 1..)) => i64::try_from(length.div_ceil(size)).ok(),
+        _ => None,
+    };
+    let mut hole = None;
+    let mut next = 0;
+    let mut count = 0_i64;
+    chunks.numbers(bucket, id, &mut |n| {
+        if n < 0 || expected.is_some_and(|expected| n >= expected) {
+            return true;
+        }
+        count += 1;
+        if n != next && hole.is_none() {
+            hole = Some(next);
+        }
+        next = n + 1;
+        true
+    })?;
+    if count == 0 && expected != Some(0) {
+        return Ok(Err("chunks missing".to_owned()));
+    }
+    let expected = *expected.get_or_insert(next);
+    if hole.is_none() && next < expected {
+        hole = Some(next);
+    }
+    Ok(match hole {
+        Some(n) => Err(format!("chunk {n} of {expected} missing")),
+        None => Ok(Plan {
+            chunks: expected,
+            length,
+        }),
+    })
+}
+
+struct ChunkReader {
+    chunks: Arc<dyn Chunks>,
+    bucket: &'static str,
+    id: String,
+    plan: Plan,
+    next: i64,
+    given: u64,
+    /// What of the current chunk is not given yet.
+    rest: Bytes,
+}
+
+#[async_trait]
+impl BlobReader for ChunkReader {
+    fn length(&self) -> Option<u64> {
+        self.plan.length
+    }
+
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, BlobError> {
+        while self.rest.is_empty() {
+            if self.next == self.plan.chunks {
+                return match self.plan.length {
+                    Some(length) if length != self.given => Err(BlobError::Missing(format!(
+                        "{} of {length} bytes there",
+                        self.given
+                    ))),
+                    _ => Ok(None),
+                };
+            }
+            let (chunks, bucket, id, n) = (
+                Arc::clone(&self.chunks),
+                self.bucket,
+                self.id.clone(),
+                self.next,
+            );
+            let found = blocking(move || chunks.chunk(bucket, &id, n)).await?;
+            let missing =
+                |what| BlobError::Missing(format!("chunk {n} of {} {what}", self.plan.chunks));
+            self.rest = found
+                .map(content)
+                .ok_or_else(|| missing("missing"))?
+                .ok_or_else(|| missing("unreadable"))?;
+            self.next += 1;
+        }
+        let piece = self.rest.split_to(self.rest.len().min(PIECE));
+        self.given += piece.len() as u64;
+        Ok(Some(piece))
+    }
+}
+
+/// The `data` of a chunk, without another copy: a part of the document's own bytes.
+fn content(chunk: Vec<u8>) -> Option<Bytes> {
+    let (start, length) = match Doc::new(&chunk).ok()?.get("data")? {
+        Value::Binary(subtype, data) => {
+            let start = data.as_ptr().addr() - chunk.as_ptr().addr();
+            match data.split_first_chunk::<4>() {
+                // The old binary subtype has its length once more inside.
+                Some((length, rest))
+                    if subtype == 2
+                        && usize::try_from(u32::from_le_bytes(*length)) == Ok(rest.len()) =>
+                {
+                    (start + 4, rest.len())
+                }
+                _ => (start, data.len()),
+            }
+        }
+        _ => return None,
+    };
+    Some(Bytes::from(chunk).slice(start..start + length))
+}

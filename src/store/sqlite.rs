@@ -1,0 +1,153 @@
+//! The embedded workspace: one SQLite file with every document of the server as BSON, beside the columns by which it
+//! is found. Messages are clustered in the order in which they are read.
+
+mod chunks;
+mod import;
+pub(crate) mod query;
+pub(crate) mod schema;
+pub(crate) mod tables;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
+
+pub use self::import::{ImportOutcome, ImportProgress, ImportStep, import};
+use super::batches::{blocking, cursor};
+use super::order::NO_TS;
+use super::{
+    MessageCursor, MessageQuery, MessageSource, RawDoc, RoomId, RoomSummary, StoreError, UploadId,
+};
+
+/// A workspace file, open for reading.
+#[derive(Clone, Debug)]
+pub struct SqliteSource {
+    path: PathBuf,
+    /// For small questions; every read of messages has a connection of its own.
+    lookups: Arc<Mutex<Connection>>,
+}
+
+impl SqliteSource {
+    /// Opens a workspace that `export-room import` has finished. Blocking.
+    ///
+    /// [`StoreError::NotOurs`] when the file is something else, or its import was not finished.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let connection = schema::open_to_read(path)?;
+        let unfinished: Option<String> = connection
+            .query_row("SELECT source FROM import WHERE finished = 0", [], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        if let Some(source) = unfinished {
+            return Err(StoreError::NotOurs(format!(
+                "the import of {source} into {} is not finished; run `export-room import` with the same arguments again",
+                path.display()
+            )));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            lookups: Arc::new(Mutex::new(connection)),
+        })
+    }
+
+    async fn look_up<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let lookups = Arc::clone(&self.lookups);
+        blocking(move || {
+            // A question that panicked has changed nothing: the connection only reads.
+            let connection = lookups.lock().unwrap_or_else(PoisonError::into_inner);
+            question(&connection)
+        })
+        .await
+    }
+}
+
+/// Bounds of a query's window as SQL compares them: both inclusive.
+fn bounds(query: &MessageQuery) -> (i64, i64) {
+    (
+        query.window.from.unwrap_or(i64::MIN),
+        query.window.to.unwrap_or(i64::MAX),
+    )
+}
+
+/// Count, first and last instant of a room's messages, by the index that holds no documents.
+fn message_stats(connection: &Connection, rid: &str) -> Result<query::MessageStats, StoreError> {
+    let messages: i64 = connection
+        .prepare_cached("SELECT count(*) FROM message INDEXED BY message_time WHERE rid = ?1")?
+        .query_row([rid], |row| row.get(0))?;
+    let (first, last) = connection
+        .prepare_cached(
+            "SELECT (SELECT ts FROM message INDEXED BY message_time WHERE rid = ?1 AND ts > ?2 ORDER BY ts LIMIT 1), \
+                    (SELECT ts FROM message INDEXED BY message_time WHERE rid = ?1 AND ts > ?2 ORDER BY ts DESC LIMIT 1)",
+        )?
+        .query_row(params![rid, NO_TS], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((messages.cast_unsigned(), first, last))
+}
+
+#[async_trait]
+impl MessageSource for SqliteSource {
+    async fn rooms(
+        &self,
+        after: Option<&RoomId>,
+        limit: usize,
+    ) -> Result<Vec<RoomSummary>, StoreError> {
+        let after = after.cloned();
+        self.look_up(move |connection| {
+            query::rooms(connection, after.as_ref(), limit, |rid| {
+                message_stats(connection, rid)
+            })
+        })
+        .await
+    }
+
+    async fn find_rooms(&self, name: &str, limit: usize) -> Result<Vec<RawDoc>, StoreError> {
+        let name = name.to_owned();
+        self.look_up(move |connection| query::find_rooms(connection, &name, limit))
+            .await
+    }
+
+    async fn count(&self, query: &MessageQuery) -> Result<u64, StoreError> {
+        let query = query.clone();
+        self.look_up(move |connection| {
+            let (from, to) = bounds(&query);
+            let sql = if query.only_with_files {
+                "SELECT count(*) FROM message INDEXED BY message_files WHERE rid = ?1 AND ts BETWEEN ?2 AND ?3 AND files = 1"
+            } else {
+                "SELECT count(*) FROM message INDEXED BY message_time WHERE rid = ?1 AND ts BETWEEN ?2 AND ?3"
+            };
+            let count: i64 = connection
+                .prepare_cached(sql)?
+                .query_row(params![query.room.0, from, to], |row| row.get(0))?;
+            Ok(count.cast_unsigned())
+        })
+        .await
+    }
+
+    async fn messages(&self, query: &MessageQuery) -> Result<Box<dyn MessageCursor>, StoreError> {
+        let (path, query) = (self.path.clone(), query.clone());
+        Ok(cursor(move |batches| {
+            let connection = schema::open_to_read(&path)?;
+            let (from, to) = bounds(&query);
+            let sql = if query.only_with_files {
+                "SELECT doc FROM message INDEXED BY message_files WHERE rid = ?1 AND ts BETWEEN ?2 AND ?3 AND files = 1 ORDER BY ts, id"
+            } else {
+                "SELECT doc FROM message WHERE rid = ?1 AND ts BETWEEN ?2 AND ?3 ORDER BY ts, id"
+            };
+            let mut statement = connection.prepare(sql)?;
+            let mut rows = statement.query(params![query.room.0, from, to])?;
+            while let Some(row) = rows.next()? {
+                batches.push(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
+            }
+            Ok(())
+        }))
+    }
+
+    async fn upload(&self, id: &UploadId) -> Result<Option<RawDoc>, StoreError> {
+        let id = id.0.clone();
+        self.look_up(move |connection| query::upload(connection, &id))
+            .await
+    }
+}

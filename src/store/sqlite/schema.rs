@@ -1,0 +1,210 @@
+//! The file: what marks it as ours, its tables, how it is opened.
+
+use std::fs::{self, OpenOptions};
+use std::io::Read;
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::store::StoreError;
+
+/// `application_id` of our files: "ExRm".
+const APPLICATION_ID: i32 = 0x4578_526d;
+/// `user_version`: raised with every change that older programs cannot read.
+const VERSION: i32 = 1;
+/// Bytes of a page. Messages of a few kilobytes stay in their leaf, and a chunk of a file takes 16 pages.
+const PAGE_SIZE: u32 = 16384;
+
+/// One table per collection that is looked up by more than its `_id`; all others are in `document`. `doc` is the whole
+/// document as BSON. The unique index on the ids of messages is apart ([`MESSAGE_IDS`]): a first import builds it last.
+const TABLES: &str = "
+CREATE TABLE room(id TEXT PRIMARY KEY, t TEXT, name TEXT, fname TEXT, doc BLOB NOT NULL);
+CREATE INDEX room_name ON room(name);
+CREATE INDEX room_fname ON room(fname);
+CREATE TABLE user(id TEXT PRIMARY KEY, username TEXT, doc BLOB NOT NULL);
+CREATE INDEX user_username ON user(username);
+CREATE TABLE subscription(id TEXT PRIMARY KEY, rid TEXT, uid TEXT, doc BLOB NOT NULL);
+CREATE INDEX subscription_room ON subscription(rid, uid);
+CREATE INDEX subscription_user ON subscription(uid);
+CREATE TABLE upload(id TEXT PRIMARY KEY, rid TEXT, size INTEGER, thumb INTEGER NOT NULL, doc BLOB NOT NULL);
+CREATE INDEX upload_room ON upload(rid, thumb, size);
+CREATE TABLE user_data_file(id TEXT PRIMARY KEY, user_id TEXT, doc BLOB NOT NULL);
+CREATE INDEX user_data_file_user ON user_data_file(user_id);
+CREATE TABLE message(rid TEXT NOT NULL, ts INTEGER NOT NULL, id TEXT NOT NULL, files INTEGER NOT NULL, doc BLOB NOT NULL,
+  PRIMARY KEY(rid, ts, id)) WITHOUT ROWID;
+CREATE INDEX message_time ON message(rid, ts);
+CREATE INDEX message_files ON message(rid, ts, id) WHERE files = 1;
+CREATE TABLE chunk(bucket TEXT NOT NULL, files_id TEXT NOT NULL, n INTEGER NOT NULL, doc BLOB NOT NULL,
+  PRIMARY KEY(bucket, files_id, n)) WITHOUT ROWID;
+CREATE TABLE document(collection TEXT NOT NULL, id TEXT NOT NULL, doc BLOB NOT NULL,
+  PRIMARY KEY(collection, id)) WITHOUT ROWID;
+CREATE TABLE import(one INTEGER PRIMARY KEY CHECK(one = 1), source TEXT NOT NULL, fingerprint TEXT NOT NULL,
+  finished INTEGER NOT NULL, last_message BLOB);
+CREATE TABLE import_collection(collection TEXT PRIMARY KEY, documents INTEGER NOT NULL) WITHOUT ROWID;
+";
+
+/// Sees to it that no message can be there twice.
+pub(super) const MESSAGE_IDS: &str = "CREATE UNIQUE INDEX IF NOT EXISTS message_id ON message(id)";
+
+/// What a connection is for; decides how much it may hold in memory.
+const READ_PRAGMAS: &str =
+    "PRAGMA cache_size = -2048; PRAGMA mmap_size = 0; PRAGMA temp_store = FILE;";
+const WRITE_PRAGMAS: &str = "PRAGMA cache_size = -16384; PRAGMA mmap_size = 0; PRAGMA temp_store = FILE; \
+     PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF;";
+
+/// An empty workspace in a file of its own that vanishes with the connection.
+pub(crate) fn temporary() -> Result<Connection, StoreError> {
+    let connection = Connection::open("")?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -2048; PRAGMA temp_store = FILE;",
+    )?;
+    connection.execute_batch(TABLES)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+/// Opens a workspace for reading.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    check_file(path)?;
+    let open = |immutable: bool| -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = if immutable {
+            Connection::open_with_flags(immutable_uri(path), flags | OpenFlags::SQLITE_OPEN_URI)?
+        } else {
+            Connection::open_with_flags(path, flags)?
+        };
+        connection.execute_batch(READ_PRAGMAS)?;
+        // The first real access: the file beside it that WAL needs may be impossible to create.
+        connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))?;
+        Ok(connection)
+    };
+    let connection = match open(false) {
+        // A file that was closed properly needs no other file: on read-only media it is read as it is.
+        Err(error) if cannot_open(&error) && !has_journal(path) => open(true),
+        other => other,
+    }
+    .map_err(|error| not_a_workspace(path, error))?;
+    check_identity(&connection, path)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+/// Opens a workspace for writing; makes one when there is none. `true` when it was made.
+pub(super) fn open_to_write(path: &Path) -> Result<(Connection, bool), StoreError> {
+    let new = match fs::metadata(path) {
+        Ok(found) => found.is_file() && found.len() == 0,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            create_private(path)?;
+            true
+        }
+        Err(error) => return Err(StoreError::io("open", path)(error)),
+    };
+    if !new {
+        check_file(path)?;
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    if new {
+        connection.pragma_update(None, "page_size", PAGE_SIZE)?;
+        connection.execute_batch("PRAGMA journal_mode = WAL")?;
+        connection.execute_batch(WRITE_PRAGMAS)?;
+        let transaction = connection.transaction()?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.execute_batch(TABLES)?;
+        transaction.commit()?;
+    } else {
+        connection
+            .execute_batch(WRITE_PRAGMAS)
+            .map_err(|error| not_a_workspace(path, error))?;
+        check_identity(&connection, path)?;
+    }
+    Ok((connection, new))
+}
+
+/// A workspace holds password hashes and private talk: nobody else may read it.
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map(|_| ())
+        .map_err(StoreError::io("create", path))
+}
+
+/// Looks at the first bytes before SQLite may touch anything.
+fn check_file(path: &Path) -> Result<(), StoreError> {
+    let mut file = fs::File::open(path).map_err(StoreError::io("open", path))?;
+    let mut magic = [0; 16];
+    match file.read_exact(&mut magic) {
+        Ok(()) if &magic == b"SQLite format 3\0" => Ok(()),
+        Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
+            Err(StoreError::io("read", path)(error))
+        }
+        _ => Err(StoreError::NotOurs(format!(
+            "{} is no workspace of Export Room: it is no SQLite database; make one with `export-room import`",
+            path.display()
+        ))),
+    }
+}
+
+fn check_identity(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let id = pragma("application_id").map_err(|error| not_a_workspace(path, error))?;
+    if id != APPLICATION_ID {
+        return Err(StoreError::NotOurs(format!(
+            "{} is no workspace of Export Room: it is another program's SQLite database; name another file",
+            path.display()
+        )));
+    }
+    let version = pragma("user_version")?;
+    if version != VERSION {
+        return Err(StoreError::NotOurs(format!(
+            "{} was made by a newer Export Room (format {version}, this program reads {VERSION}); use that one, or import the dump again",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+fn not_a_workspace(path: &Path, error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Corrupt(format!(
+            "{} is damaged ({error}); import the dump again into a new file",
+            path.display()
+        )),
+        _ => error.into(),
+    }
+}
+
+fn cannot_open(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
+    )
+}
+
+/// Whether changes wait in the file beside it that are not in the database yet.
+fn has_journal(path: &Path) -> bool {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    fs::metadata(name).is_ok_and(|found| found.len() > 0)
+}
+
+fn immutable_uri(path: &Path) -> String {
+    use std::fmt::Write;
+    use std::os::unix::ffi::OsStrExt;
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            let _ = write!(uri, "%{byte:02X}");
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
+}

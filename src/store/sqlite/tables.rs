@@ -1,0 +1,169 @@
+//! Which document goes into which table.
+
+use rusqlite::{Connection, params};
+use transcript::bson::{Doc, Malformed, Value, id_text};
+
+use crate::store::StoreError;
+use crate::store::order::MessageKey;
+
+/// A text of the document for an indexed column.
+fn column<'a>(doc: Doc<'a>, path: &[&str]) -> Option<std::borrow::Cow<'a, str>> {
+    match doc.at(path)? {
+        Value::Null | Value::Undefined => None,
+        value => Some(id_text(value)),
+    }
+}
+
+/// Whether an upload's record stands for a thumbnail that Rocket.Chat made.
+fn is_thumbnail(doc: Doc<'_>) -> bool {
+    doc.text("typeGroup")
+        .is_some_and(|group| group.0 == b"thumb")
+        || doc.get("originalFileId").is_some_and(Value::truthy)
+}
+
+/// Puts a document in its place, over the one with the same `_id`. `number` names a document without `_id`.
+pub(crate) fn put(
+    connection: &Connection,
+    collection: &str,
+    bytes: &[u8],
+    number: u64,
+) -> Result<(), PutError> {
+    let doc = Doc::new(bytes)?;
+    let Some(id) = column(doc, &["_id"]) else {
+        if collection.starts_with("rocketchat_message") {
+            return Err(PutError::Malformed(Malformed(
+                "a message has no readable _id",
+            )));
+        }
+        let id = format!("#{number}");
+        return put_document(connection, collection, &id, bytes);
+    };
+    match collection {
+        "rocketchat_room" => {
+            connection
+                .prepare_cached("INSERT OR REPLACE INTO room VALUES(?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![
+                    id,
+                    column(doc, &["t"]),
+                    column(doc, &["name"]),
+                    column(doc, &["fname"]),
+                    bytes
+                ])?;
+        }
+        "users" => {
+            connection
+                .prepare_cached("INSERT OR REPLACE INTO user VALUES(?1, ?2, ?3)")?
+                .execute(params![id, column(doc, &["username"]), bytes])?;
+        }
+        "rocketchat_subscription" => {
+            connection
+                .prepare_cached("INSERT OR REPLACE INTO subscription VALUES(?1, ?2, ?3, ?4)")?
+                .execute(params![
+                    id,
+                    column(doc, &["rid"]),
+                    column(doc, &["u", "_id"]),
+                    bytes
+                ])?;
+        }
+        "rocketchat_uploads" => {
+            connection
+                .prepare_cached("INSERT OR REPLACE INTO upload VALUES(?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![
+                    id,
+                    column(doc, &["rid"]),
+                    doc.get("size").and_then(Value::integer),
+                    is_thumbnail(doc),
+                    bytes
+                ])?;
+        }
+        "rocketchat_user_data_files" => {
+            connection
+                .prepare_cached("INSERT OR REPLACE INTO user_data_file VALUES(?1, ?2, ?3)")?
+                .execute(params![id, column(doc, &["userId"]), bytes])?;
+        }
+        "rocketchat_message" => {
+            let key = MessageKey::read(doc);
+            put_message(connection, &key.rid, key.ts, &id, key.files, bytes)?;
+        }
+        _ => match bucket(collection).and_then(|bucket| Some((bucket, chunk_key(doc)?))) {
+            Some((bucket, (files_id, n))) => {
+                connection
+                    .prepare_cached("INSERT OR REPLACE INTO chunk VALUES(?1, ?2, ?3, ?4)")?
+                    .execute(params![bucket, files_id, n, bytes])?;
+            }
+            None => put_document(connection, collection, &id, bytes)?,
+        },
+    }
+    Ok(())
+}
+
+fn put_document(
+    connection: &Connection,
+    collection: &str,
+    id: &str,
+    bytes: &[u8],
+) -> Result<(), PutError> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO document VALUES(?1, ?2, ?3)")?
+        .execute(params![collection, id, bytes])?;
+    Ok(())
+}
+
+/// Puts a message over the one with the same `_id`.
+pub(crate) fn put_message(
+    connection: &Connection,
+    rid: &str,
+    ts: i64,
+    id: &str,
+    files: bool,
+    bytes: &[u8],
+) -> Result<(), rusqlite::Error> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO message VALUES(?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![rid, ts, id, files, bytes])?;
+    Ok(())
+}
+
+/// The bucket whose chunks the collection holds.
+pub(crate) fn bucket(collection: &str) -> Option<&str> {
+    collection.strip_suffix(".chunks")
+}
+
+/// File and place of a chunk.
+pub(crate) fn chunk_key(doc: Doc<'_>) -> Option<(std::borrow::Cow<'_, str>, i64)> {
+    let n = doc.get("n").and_then(Value::integer)?;
+    Some((column(doc, &["files_id"])?, n))
+}
+
+/// Why a document could not be put.
+#[derive(Debug)]
+pub(crate) enum PutError {
+    /// It is not BSON.
+    Malformed(Malformed),
+    /// The database refused.
+    Sqlite(rusqlite::Error),
+}
+
+impl PutError {
+    /// The error for a document that was met at this offset of a collection.
+    pub(crate) fn at(self, collection: &str, offset: u64) -> StoreError {
+        match self {
+            Self::Malformed(malformed) => StoreError::Corrupt(format!(
+                "the document at byte {offset} of {collection} is damaged: {malformed}; dump again, or load what is readable with mongorestore into an empty server and dump that"
+            )),
+            Self::Sqlite(error) => error.into(),
+        }
+    }
+}
+
+impl From<Malformed> for PutError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl From<rusqlite::Error> for PutError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
