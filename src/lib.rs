@@ -1,1 +1,22 @@
-//! Export Room.
+//! Export Room: a Rocket.Chat room's messages and files as one ZIP.
+//!
+//! Two doors, the command line in [`cli`] and later HTTP, lead to the same core:
+//!
+//! - [`export`]: the use cases; a room to a ZIP, with its report.
+//! - [`store`]: contracts for rooms and messages, and behind them the embedded workspace and dumps.
+//! - [`blob`]: contract for file contents, and behind it GridFS chunks and directories.
+//! - [`sort`]: sorting more than fits into memory.
+//! - [`verify`]: proves that a ZIP of ours is whole.
+//! - [`app`]: the one place where parts are put together.
+//! - [`clock`]: the only place that asks what time it is.
+//!
+//! `ARCHITECTURE.md` has the map, the invariants and the walkthroughs.
+
+pub mod app;
+pub mod blob;
+pub mod cli;
+pub mod clock;
+pub mod export;
+pub mod sort;
+pub mod store;
+pub mod verify;

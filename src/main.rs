@@ -1,2 +1,7 @@
-//! Entry point.
-fn main() {}
+//! Entry point: parse, call, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    export_room::cli::main()
+}

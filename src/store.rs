@@ -89,7 +89,11 @@ pub struct RoomSummary {
 #[async_trait]
 pub trait MessageSource: Send + Sync {
     /// At most `limit` rooms by `_id`, after the one given.
-    async fn rooms(&self, after: Option<&RoomId>, limit: usize) -> Result<Vec<RoomSummary>, StoreError>;
+    async fn rooms(
+        &self,
+        after: Option<&RoomId>,
+        limit: usize,
+    ) -> Result<Vec<RoomSummary>, StoreError>;
 
     /// At most `limit` rooms with this `_id`, `name` or `fname`, an `_id` first and alone; with `@username`, the
     /// direct rooms of two in which that user is.
@@ -156,6 +160,10 @@ impl StoreError {
     /// An [`StoreError::Io`] as the closure of a `map_err`.
     pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
     }
 }

@@ -6,7 +6,7 @@ pub trait Output {
     /// Why writing failed. Only this can stop a renderer; data cannot.
     type Error;
 
-    /// Begins an entry. `name` comes from [`crate::names`] or from [`Output::entry_name`].
+    /// Begins an entry. `name` comes from [`crate::names`].
     fn start_entry(&mut self, name: &str) -> Result<(), Self::Error>;
 
     /// Appends to the entry.
@@ -14,9 +14,6 @@ pub trait Output {
 
     /// Ends the entry.
     fn finish_entry(&mut self) -> Result<(), Self::Error>;
-
-    /// Reserves a name for an entry: the safe form of `wanted`, made unique in this archive.
-    fn entry_name(&mut self, wanted: &str) -> Result<String, Self::Error>;
 
     /// What became of a file, by the id of its upload. Files are packed before messages are rendered, so that a
     /// message's place always tells the truth.

@@ -23,10 +23,6 @@ impl Output for Memory {
         Ok(())
     }
 
-    fn entry_name(&mut self, wanted: &str) -> Result<String, Infallible> {
-        Ok(wanted.to_owned())
-    }
-
     fn file(&mut self, upload: &str) -> Result<FilePlace, Infallible> {
         Ok(match upload {
             "F" => FilePlace::Packed {

@@ -1,0 +1,132 @@
+//! Puts the parts together: the only file that names concrete backends.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::blob::{BlobStore, Blobs, filesystem::FileSystem};
+use crate::clock::Clock;
+use crate::store::dump::{Dump, DumpSource};
+use crate::store::sqlite::{self, ImportOutcome, ImportProgress, SqliteSource};
+use crate::store::{MessageSource, StoreError};
+
+/// What every command works with.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// What time it is.
+    pub clock: Clock,
+    /// Set when the user wants to stop.
+    pub cancel: CancellationToken,
+}
+
+/// A workspace that has been opened.
+pub struct Workspace {
+    /// Its rooms and messages.
+    pub source: Arc<dyn MessageSource>,
+    /// Its file contents.
+    pub blobs: Arc<dyn BlobStore>,
+}
+
+/// Where a workspace is, as the user names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// `sqlite:FILE`.
+    Sqlite(PathBuf),
+    /// `dump:DIR` or `dump:FILE`.
+    Dump(PathBuf),
+}
+
+impl std::str::FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (scheme, path) = text.split_once(':').unwrap_or(("", text));
+        match (scheme, path) {
+            (_, "") => Err(format!("`{text}` names no file")),
+            ("sqlite", path) => Ok(Self::Sqlite(path.into())),
+            ("dump", path) => Ok(Self::Dump(path.into())),
+            _ => Err(format!(
+                "`{text}` is no workspace; say sqlite:FILE for a workspace file or dump:PATH for a mongodump backup"
+            )),
+        }
+    }
+}
+
+impl App {
+    /// Opens a workspace. `files` is the directory of a FileSystem store, when the operator has it.
+    pub async fn open(
+        &self,
+        address: &Address,
+        files: Option<&Path>,
+    ) -> Result<Workspace, StoreError> {
+        let (address, cancel) = (address.clone(), self.cancel.clone());
+        let directory = files.map(FileSystem::new).transpose()?;
+        let opened = tokio::task::spawn_blocking(move || -> Result<Workspace, StoreError> {
+            Ok(match address {
+                Address::Sqlite(path) => {
+                    let source = Arc::new(SqliteSource::open(&path)?);
+                    Workspace {
+                        blobs: Arc::new(Blobs::new(
+                            Arc::clone(&source) as Arc<dyn BlobStore>,
+                            directory,
+                        )),
+                        source,
+                    }
+                }
+                Address::Dump(path) => {
+                    let source = Arc::new(DumpSource::open(&path, None, cancel)?);
+                    Workspace {
+                        blobs: Arc::new(Blobs::new(
+                            Arc::clone(&source) as Arc<dyn BlobStore>,
+                            directory,
+                        )),
+                        source,
+                    }
+                }
+            })
+        });
+        opened.await.unwrap_or_else(|error| {
+            Err(StoreError::Corrupt(format!(
+                "opening the workspace stopped: {error}"
+            )))
+        })
+    }
+
+    /// Loads a dump into a workspace file. Blocks.
+    pub fn import(
+        &self,
+        dump: &Path,
+        workspace: &Path,
+        progress: &mut dyn FnMut(ImportProgress<'_>),
+    ) -> Result<ImportOutcome, StoreError> {
+        sqlite::import(&Dump::open(dump)?, workspace, progress, &self.cancel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_say_what_they_are() {
+        let cases = [
+            ("sqlite:chat.db", Ok(Address::Sqlite("chat.db".into()))),
+            (
+                "dump:/backup/x.gz",
+                Ok(Address::Dump("/backup/x.gz".into())),
+            ),
+            ("sqlite:", Err("names no file")),
+            ("", Err("names no file")),
+            ("chat.db", Err("say sqlite:FILE")),
+            ("mongodb://localhost", Err("say sqlite:FILE")),
+        ];
+        for (text, expected) in cases {
+            match (text.parse::<Address>(), expected) {
+                (Ok(address), Ok(expected)) => assert_eq!(address, expected),
+                (Err(error), Err(part)) => assert!(error.contains(part), "{error}"),
+                (other, _) => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+}

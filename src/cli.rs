@@ -1,0 +1,161 @@
+//! The command line: one file per command, exit codes as a contract.
+//!
+//! 0 complete · 1 finished, but something is missing · 2 failed · 130 cancelled.
+
+#![expect(
+    clippy::print_stderr,
+    reason = "standard error is where a command line talks to people"
+)]
+
+mod demo;
+mod export;
+mod import;
+mod rooms;
+mod show;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::{Address, App};
+use crate::clock::Clock;
+use crate::export::ExportError;
+use crate::store::StoreError;
+
+/// Finished, but something is missing.
+const INCOMPLETE: u8 = 1;
+/// Failed.
+const FAILED: u8 = 2;
+/// Cancelled by a signal.
+const CANCELLED: u8 = 130;
+
+#[derive(Debug, Parser)]
+#[command(name = "export-room", version, about, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 complete, 1 finished but something is missing, 2 failed, 130 cancelled."
+)]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Set up a sample workspace and export a room of it.
+    Demo(demo::DemoOptions),
+    /// Load a mongodump backup into a workspace file.
+    Import(import::ImportOptions),
+    /// List the rooms of a workspace.
+    Rooms(rooms::RoomsOptions),
+    /// Export a room to a ZIP.
+    Export(export::ExportOptions),
+    /// Prove that a ZIP made by `export` is whole and unchanged.
+    Verify(verify::VerifyOptions),
+}
+
+/// The workspace that a command reads.
+#[derive(Debug, Args)]
+struct WorkspaceOption {
+    /// Where the rooms are: sqlite:FILE (made by `import`) or dump:PATH (mongodump output: a directory, or an
+    /// --archive file, plain or gzip).
+    #[arg(long, env = "EXPORT_ROOM_WORKSPACE", value_name = "ADDRESS")]
+    workspace: Address,
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => {
+            // Help and version are answers, not errors. Nobody is left to tell when printing fails.
+            let _ = error.print();
+            return if error.use_stderr() {
+                FAILED.into()
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match run(options) {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if is_cancelled(&error) => {
+            eprintln!("export-room: cancelled");
+            CANCELLED.into()
+        }
+        Err(error) => {
+            eprintln!("export-room: {}", show::one_line(&format!("{error:#}")));
+            FAILED.into()
+        }
+    }
+}
+
+fn run(options: Options) -> anyhow::Result<ExitCode> {
+    let clock = Clock::from_environment().map_err(|text| {
+        anyhow::anyhow!("SOURCE_DATE_EPOCH is `{text}`; it must be whole seconds since 1970")
+    })?;
+    let app = App {
+        clock,
+        cancel: tokio_util::sync::CancellationToken::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    runtime.spawn(cancel_on_signal(app.clone()));
+    let result = runtime.block_on(async {
+        match options.command {
+            Command::Demo(options) => demo::run(app, options).await,
+            Command::Import(options) => import::run(app, options).await,
+            Command::Rooms(options) => rooms::run(app, options).await,
+            Command::Export(options) => export::run(app, options).await,
+            Command::Verify(options) => verify::run(app, options).await,
+        }
+    });
+    // A blocked read of an endless pipe must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// The first signal asks everything to stop and clean up; the second does not wait for it.
+async fn cancel_on_signal(app: App) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return;
+    };
+    let mut next = async || {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+    };
+    next().await;
+    app.cancel.cancel();
+    next().await;
+    std::process::exit(CANCELLED.into());
+}
+
+fn is_cancelled(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(cause.downcast_ref(), Some(ExportError::Cancelled))
+            || matches!(cause.downcast_ref(), Some(StoreError::Cancelled))
+    })
+}
+
+/// Whoever reads our standard output has seen enough.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Options::command().debug_assert();
+    }
+}

@@ -1,0 +1,78 @@
+//! `export-room demo`: from nothing to a first ZIP.
+
+#![expect(
+    clippy::print_stderr,
+    reason = "standard error is where a command line talks to people"
+)]
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use jiff::tz::TimeZone;
+
+use super::export::{DEFAULT_LEVEL, ProgressOption, export, find_room, threads};
+use super::{INCOMPLETE, import};
+use crate::app::{Address, App};
+use crate::export::request::{ExportRequest, Format};
+use crate::store::Window;
+
+/// A small workspace with real public chat; `demo/ATTRIBUTION.md` names its authors and licence.
+const SAMPLE: &[u8] = include_bytes!("../../demo/workspace.archive.gz");
+/// The room that is exported.
+const ROOM: &str = "general";
+
+#[derive(Debug, Args)]
+pub(super) struct DemoOptions {
+    /// Directory for the sample workspace and its export.
+    #[arg(long, value_name = "DIR", default_value = "export-room-demo")]
+    dir: PathBuf,
+}
+
+pub(super) async fn run(app: App, options: DemoOptions) -> anyhow::Result<ExitCode> {
+    let directory = options.dir;
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
+    let mut sample = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
+    sample
+        .write_all(SAMPLE)
+        .context("cannot unpack the sample")?;
+    let database = directory.join("workspace.db");
+    import::import(&app, sample.path().to_owned(), database.clone()).await?;
+    let mut result = ExitCode::SUCCESS;
+    for format in [Format::Html, Format::Json] {
+        let workspace = app.open(&Address::Sqlite(database.clone()), None).await?;
+        let room = find_room(&*workspace.source, ROOM).await?;
+        let request = ExportRequest {
+            room,
+            window: Window::default(),
+            format,
+            attachments: true,
+            history: false,
+            raw: false,
+            zone: TimeZone::UTC,
+            level: DEFAULT_LEVEL,
+            threads: threads(None),
+            exported_at: app.clock.now(),
+        };
+        let output = directory.join(format!("{ROOM}.{}.zip", format.name()));
+        let code = export(&app, workspace, request, output, true, ProgressOption::Auto).await?;
+        if code != ExitCode::SUCCESS {
+            result = INCOMPLETE.into();
+        }
+    }
+    let directory = directory.display();
+    eprintln!(
+        "\nThe exports are in {directory}. To read one:\n  \
+           unzip -d {directory}/general {directory}/general.html.zip\n  \
+           and open {directory}/general/GENERAL.html in a browser.\n\
+         To look around:\n  \
+           export-room rooms  --workspace sqlite:{directory}/workspace.db\n  \
+           export-room export --workspace sqlite:{directory}/workspace.db --room helpdesk --format html\n  \
+           export-room verify {directory}/general.html.zip"
+    );
+    Ok(result)
+}

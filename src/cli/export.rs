@@ -1,0 +1,449 @@
+//! `export-room export`: one room to a ZIP.
+
+#![expect(
+    clippy::print_stderr,
+    reason = "standard error is where a command line talks to people"
+)]
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::tz::TimeZone;
+use transcript::names;
+use transcript::room::RoomInfo;
+
+use super::{INCOMPLETE, WorkspaceOption, show};
+use crate::app::{App, Workspace};
+use crate::export::ExportError;
+use crate::export::file::FileExport;
+use crate::export::ledger::MissingFile;
+use crate::export::progress::{Progress, Snapshot};
+use crate::export::report::ExportReport;
+use crate::export::request::{Edge, ExportRequest, Format, parse_date};
+use crate::export::target::{Target, Written};
+use crate::store::{MessageQuery, MessageSource, RoomId, Window};
+
+/// Deflate level unless asked otherwise; `docs/performance.md` has the figures behind it.
+pub(super) const DEFAULT_LEVEL: u8 = 3;
+/// A line of JSON or HTML takes about this much of the ZIP.
+const BYTES_PER_MESSAGE: u64 = 120;
+/// Candidates listed for an ambiguous room.
+const CANDIDATES: usize = 20;
+
+#[derive(Debug, Args)]
+pub(super) struct ExportOptions {
+    #[command(flatten)]
+    workspace: WorkspaceOption,
+    /// The room: its id, its name (general, #general), or @username for the direct room with that user.
+    #[arg(long, value_name = "RID|NAME")]
+    room: String,
+    /// Pages to read, or one JSON object per message and line.
+    #[arg(short, long, value_enum)]
+    format: FormatOption,
+    /// First day (YYYY-MM-DD, UTC) or instant (RFC 3339) to export.
+    #[arg(long, value_name = "DATE", visible_alias = "after")]
+    date_from: Option<String>,
+    /// Last day or instant to export, included.
+    #[arg(long, value_name = "DATE", visible_alias = "before")]
+    date_to: Option<String>,
+    /// The ZIP to write; - is the standard output [default: NAME.FORMAT.zip here].
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace the ZIP if it exists.
+    #[arg(long)]
+    force: bool,
+    /// Leave the files out.
+    #[arg(long)]
+    no_attachments: bool,
+    /// Directory of the files that the server kept in a FileSystem store.
+    #[arg(long, value_name = "DIR")]
+    files: Option<PathBuf>,
+    /// Compression, 0 (none) to 9 (smallest).
+    #[arg(long, default_value_t = DEFAULT_LEVEL, value_parser = clap::value_parser!(u8).range(0..=9))]
+    level: u8,
+    /// Threads that compress [default: one per core].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    threads: Option<u16>,
+    /// Time zone of the pages, for example Europe/Berlin.
+    #[arg(long, value_name = "TZ", default_value = "UTC")]
+    timezone: String,
+    /// Show old versions under their message, and deleted messages that the server kept.
+    #[arg(long)]
+    history: bool,
+    /// Add each whole document to the JSON, as relaxed extended JSON.
+    #[arg(long)]
+    raw: bool,
+    /// How progress is shown on standard error.
+    #[arg(long, value_enum, default_value_t = ProgressOption::Auto)]
+    progress: ProgressOption,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatOption {
+    Html,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProgressOption {
+    /// A bar on a terminal, lines elsewhere.
+    Auto,
+    /// A line now and then.
+    Plain,
+    /// A JSON object a line, for programs.
+    Json,
+    /// Nothing but errors and what is missing.
+    None,
+}
+
+pub(super) async fn run(app: App, options: ExportOptions) -> anyhow::Result<ExitCode> {
+    let window = window(options.date_from.as_deref(), options.date_to.as_deref())?;
+    let zone = zone(&options.timezone)?;
+    let format = match options.format {
+        FormatOption::Html => Format::Html,
+        FormatOption::Json => Format::Json,
+    };
+    if options.raw && format != Format::Json {
+        bail!("--raw adds documents to the JSON export; say --format json with it");
+    }
+    let workspace = app
+        .open(&options.workspace.workspace, options.files.as_deref())
+        .await?;
+    let room = find_room(&*workspace.source, &options.room).await?;
+    let request = ExportRequest {
+        window,
+        format,
+        attachments: !options.no_attachments,
+        history: options.history,
+        raw: options.raw,
+        zone,
+        level: options.level,
+        threads: threads(options.threads),
+        exported_at: app.clock.now(),
+        room,
+    };
+    let output = options
+        .output
+        .unwrap_or_else(|| default_output(&request.room, format));
+    export(
+        &app,
+        workspace,
+        request,
+        output,
+        options.force,
+        options.progress,
+    )
+    .await
+}
+
+/// Runs an export to a file or, for `-`, to the standard output, with progress, summary and exit code.
+pub(super) async fn export(
+    app: &App,
+    workspace: Workspace,
+    request: ExportRequest,
+    output: PathBuf,
+    force: bool,
+    progress_option: ProgressOption,
+) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let progress = Arc::new(Progress::default());
+    let to_stdout = output.as_os_str() == "-";
+    if to_stdout && io::stdout().is_terminal() {
+        bail!(
+            "a ZIP does not belong on a terminal; send it to a file or pipe, or name a file with -o"
+        );
+    }
+    let query = MessageQuery {
+        room: RoomId(request.room.id.clone()),
+        window: request.window,
+        only_with_files: false,
+    };
+    let expected = workspace.source.count(&query).await?;
+    let target = if to_stdout {
+        Target::stream(Box::new(io::stdout()), Arc::clone(&progress))
+    } else {
+        Target::file(
+            &output,
+            force,
+            expected.saturating_mul(BYTES_PER_MESSAGE),
+            Arc::clone(&progress),
+        )?
+    };
+    let display = Arc::new(Display::new(progress_option));
+    let export = FileExport {
+        source: workspace.source,
+        blobs: workspace.blobs,
+        progress: Arc::clone(&progress),
+        cancel: app.cancel.clone(),
+        on_missing: Box::new({
+            let display = Arc::clone(&display);
+            move |missing| display.missing(missing)
+        }),
+    };
+    let work = tokio::task::spawn_blocking(move || {
+        let (target, report) = export.run(&request, target)?;
+        let written = target.commit()?;
+        anyhow::Ok((written, report))
+    });
+    let (written, report) = watch(&display, &progress, started, work)
+        .await
+        .map_err(explain)
+        .with_context(|| format!("export of room {}", query.room))?;
+    let place = if to_stdout {
+        "standard output".to_owned()
+    } else {
+        output.display().to_string()
+    };
+    display.finished(&place, &written, &report, started.elapsed());
+    Ok(if report.is_complete() {
+        ExitCode::SUCCESS
+    } else {
+        INCOMPLETE.into()
+    })
+}
+
+/// Shows progress until the work is done.
+async fn watch<T>(
+    display: &Display,
+    progress: &Progress,
+    started: Instant,
+    work: tokio::task::JoinHandle<anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let mut ticks = tokio::time::interval(display.interval());
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            result = &mut work => {
+                display.clear();
+                return result.context("the export stopped unexpectedly")?;
+            }
+            _ = ticks.tick() => display.show(progress.snapshot(), started.elapsed()),
+        }
+    }
+}
+
+/// A failed write says more than "I/O error".
+fn explain(error: anyhow::Error) -> anyhow::Error {
+    let full = error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
+    });
+    match error.downcast_ref() {
+        Some(ExportError::Cancelled) => error,
+        _ if full => {
+            error.context("the disk is full; free some space or choose another place with -o")
+        }
+        _ => error,
+    }
+}
+
+/// The window of two dates.
+pub(super) fn window(from: Option<&str>, to: Option<&str>) -> anyhow::Result<Window> {
+    let read = |text: Option<&str>, option: &str, edge| {
+        text.map(|text| {
+            parse_date(text, edge)
+                .with_context(|| format!("{option} {text}: say a day like 2024-03-15 or an instant like 2024-03-15T14:00:00Z"))
+        })
+        .transpose()
+    };
+    let window = Window {
+        from: read(from, "--date-from", Edge::From)?,
+        to: read(to, "--date-to", Edge::To)?,
+    };
+    if let (Some(from), Some(to)) = (window.from, window.to)
+        && from > to
+    {
+        bail!("--date-from is after --date-to; nothing could be in between");
+    }
+    Ok(window)
+}
+
+fn zone(name: &str) -> anyhow::Result<TimeZone> {
+    TimeZone::get(name).ok().with_context(|| {
+        format!("--timezone {name}: there is no such zone; say one like Europe/Berlin or UTC")
+    })
+}
+
+pub(super) fn threads(asked: Option<u16>) -> usize {
+    match asked {
+        Some(threads) => threads.into(),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// The one room that the user means.
+pub(super) async fn find_room(source: &dyn MessageSource, name: &str) -> anyhow::Result<RoomInfo> {
+    let found = source.find_rooms(name, CANDIDATES + 1).await?;
+    let shown = show::one_line(name);
+    let mut rooms = Vec::with_capacity(found.len());
+    for doc in &found {
+        rooms.push(
+            RoomInfo::read(&doc.0)
+                .with_context(|| format!("the record of room {shown} is damaged"))?,
+        );
+    }
+    match rooms.len() {
+        0 => bail!(
+            "there is no room {shown} in this workspace; `export-room rooms` lists those there are"
+        ),
+        1 => Ok(rooms.remove(0)),
+        count => {
+            let mut list = String::new();
+            for room in rooms.iter().take(CANDIDATES) {
+                list.push_str(&format!(
+                    "; {} ({} {})",
+                    room.id,
+                    room.kind_in_words(),
+                    room.title
+                ));
+            }
+            let more = if count > CANDIDATES { "; and more" } else { "" };
+            bail!(
+                "several rooms are called {shown}; name one by its id{}{more}",
+                show::one_line(&list)
+            )
+        }
+    }
+}
+
+fn default_output(room: &RoomInfo, format: Format) -> PathBuf {
+    let stem = room
+        .name
+        .as_deref()
+        .filter(|_| room.kind != "d")
+        .unwrap_or(&room.id);
+    names::safe(&format!("{stem}.{}.zip", format.name())).into()
+}
+
+/// Progress and results on standard error.
+struct Display {
+    kind: ProgressOption,
+    bar: ProgressBar,
+}
+
+impl Display {
+    fn new(kind: ProgressOption) -> Self {
+        let kind = match kind {
+            ProgressOption::Auto if !io::stderr().is_terminal() => ProgressOption::Plain,
+            kind => kind,
+        };
+        let target = match kind {
+            ProgressOption::Auto => ProgressDrawTarget::stderr(),
+            _ => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template(
+            "{msg:>8} {wide_bar} {human_pos}/{human_len} messages  {per_sec}  ETA {eta}",
+        ) {
+            bar.set_style(style);
+        }
+        Self { kind, bar }
+    }
+
+    fn interval(&self) -> Duration {
+        match self.kind {
+            ProgressOption::Auto => Duration::from_millis(100),
+            _ => Duration::from_secs(2),
+        }
+    }
+
+    fn show(&self, now: Snapshot, elapsed: Duration) {
+        let seconds = elapsed.as_secs_f64();
+        match self.kind {
+            ProgressOption::Auto => {
+                if self.bar.message() != now.phase.name() {
+                    self.bar.set_message(now.phase.name());
+                    self.bar.reset_eta();
+                }
+                self.bar.set_length(now.total);
+                self.bar.set_position(now.done);
+            }
+            // The first line only when there has been time to wait.
+            ProgressOption::Plain if elapsed > Duration::from_secs(1) => {
+                let (done, total) = (show::number(now.done), show::number(now.total));
+                eprintln!(
+                    "{}: {done}/{total} messages, {} written",
+                    now.phase.name(),
+                    show::bytes(now.bytes)
+                );
+            }
+            ProgressOption::Json => {
+                let line = serde_json::json!({
+                    "phase": now.phase.name(), "done": now.done, "total": now.total, "bytes": now.bytes,
+                    "seconds": seconds,
+                });
+                eprintln!("{line}");
+            }
+            ProgressOption::Plain | ProgressOption::None => {}
+        }
+    }
+
+    fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn missing(&self, missing: &MissingFile) {
+        let MissingFile {
+            message,
+            file,
+            name,
+            reason,
+        } = missing;
+        if self.kind == ProgressOption::Json {
+            let line = serde_json::json!({"missing": {"message": message, "file": file, "name": name, "reason": reason}});
+            eprintln!("{line}");
+            return;
+        }
+        let line = format!("missing: file {file} ({name}) of message {message}: {reason}");
+        self.bar.suspend(|| eprintln!("{}", show::one_line(&line)));
+    }
+
+    fn finished(&self, place: &str, written: &Written, report: &ExportReport, elapsed: Duration) {
+        let rendered = report.messages.rendered;
+        let seconds = elapsed.as_secs_f64().max(0.001);
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate for people"
+        )]
+        let rate = (rendered as f64 / seconds) as u64;
+        if self.kind == ProgressOption::Json {
+            let line = serde_json::json!({
+                "phase": "done", "complete": report.is_complete(), "path": place, "messages": rendered,
+                "files": report.files.packed, "missing": report.files.missing, "problems": report.problems,
+                "bytes": written.bytes, "sha256": written.sha256, "seconds": seconds, "rate": rate,
+            });
+            eprintln!("{line}");
+            return;
+        }
+        for problem in &report.problems {
+            eprintln!("incomplete: {problem}");
+        }
+        if self.kind == ProgressOption::None {
+            return;
+        }
+        let missing = match report.files.missing {
+            0 => String::new(),
+            missing => format!(" ({} missing)", show::number(missing)),
+        };
+        eprintln!(
+            "{}: {} messages, {} files{missing}, {} in {seconds:.1} s ({} messages/s)\nSHA-256 {}",
+            show::one_line(place),
+            show::number(rendered),
+            show::number(report.files.packed),
+            show::bytes(written.bytes),
+            show::number(rate),
+            written.sha256,
+        );
+        // Errors of standard error have nowhere to be told.
+        let _ = io::stderr().flush();
+    }
+}

@@ -1,0 +1,56 @@
+//! Text for terminals: nothing from a workspace can move the cursor or fake a line.
+
+/// `text` on one line without control and direction characters.
+pub(super) fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            '\n' | '\t' => ' ',
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                '\u{fffd}'
+            }
+            character if character.is_control() => '\u{fffd}',
+            character => character,
+        })
+        .collect()
+}
+
+/// A whole number with thousands apart.
+pub(super) fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes in the unit that fits.
+pub(super) fn bytes(bytes: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match units.into_iter().find(|&(unit, _)| bytes >= unit) {
+        Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
+        None => format!("{bytes} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn numbers_and_sizes_are_readable() {
+        assert_eq!(super::number(0), "0");
+        assert_eq!(super::number(1_234_567), "1,234,567");
+        assert_eq!(super::bytes(999), "999 B");
+        assert_eq!(super::bytes(1_550_000), "1.5 MB");
+    }
+
+    #[test]
+    fn terminals_are_not_taken_over() {
+        assert_eq!(
+            super::one_line("a\u{1b}[2J\nb\u{202e}c"),
+            "a\u{fffd}[2J b\u{fffd}c"
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! The use cases. `file` exports a room to a ZIP: source → pipeline → attachments, messages, manifest.
+//!
+//! Nothing in memory grows with the number of messages or attachments: what must be remembered is in the
+//! [`ledger`], on disk.
+
+pub mod archive;
+mod attachments;
+pub mod file;
+pub mod ledger;
+mod pipeline;
+pub mod progress;
+pub mod report;
+pub mod request;
+pub mod target;
+
+use std::io;
+
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+use zipstream::ZipError;
+
+use crate::blob::BlobStore;
+use crate::store::{MessageSource, StoreError};
+use ledger::{LedgerError, MissingFile};
+use progress::Progress;
+
+/// What a running export works with.
+pub struct Job<'a> {
+    /// Where messages come from.
+    pub source: &'a dyn MessageSource,
+    /// Where file contents come from.
+    pub blobs: &'a dyn BlobStore,
+    /// Told how far the export is.
+    pub progress: &'a Progress,
+    /// Asked whether to stop.
+    pub cancel: &'a CancellationToken,
+    /// Told of every file that is missing.
+    pub on_missing: &'a (dyn Fn(&MissingFile) + Send + Sync),
+}
+
+impl Job<'_> {
+    fn check_cancelled(&self) -> Result<(), ExportError> {
+        if self.cancel.is_cancelled() {
+            Err(ExportError::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Why an export failed. Odd data never does.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// The user stopped it.
+    #[error("cancelled")]
+    Cancelled,
+    /// Reading failed.
+    #[error(transparent)]
+    Store(StoreError),
+    /// Packing failed, most likely because the output could not be written.
+    #[error(transparent)]
+    Zip(ZipError),
+    /// The temporary index failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A temporary file could not be made.
+    #[error("cannot make a temporary file: {0}")]
+    Spool(#[source] io::Error),
+    /// A report could not be written as JSON.
+    #[error("cannot write the manifest: {0}")]
+    Manifest(#[from] serde_json::Error),
+}
+
+impl From<StoreError> for ExportError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Cancelled => Self::Cancelled,
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl From<ZipError> for ExportError {
+    fn from(error: ZipError) -> Self {
+        Self::Zip(error)
+    }
+}

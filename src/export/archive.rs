@@ -1,0 +1,91 @@
+//! The ZIP under construction: entries go to the packer, what must be remembered goes to the ledger.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write;
+
+use transcript::output::{FilePlace, Output, ThreadRoot};
+use zipstream::{EntryOptions, Method, Options, ZipStream};
+
+use super::ExportError;
+use super::ledger::Ledger;
+
+/// Threads begun most recently that are kept in memory before the ledger is asked.
+const RECENT_THREADS: usize = 512;
+
+/// Name of the manifest's entry.
+pub const MANIFEST: &str = "manifest.json";
+
+/// A ZIP under construction.
+pub struct Archive<W: Write> {
+    /// The packer.
+    pub(super) zip: ZipStream<W, File>,
+    /// Names, files, threads, oddities.
+    pub(super) ledger: Ledger,
+    attachments: bool,
+    recent: VecDeque<(String, ThreadRoot)>,
+}
+
+impl<W: Write> Archive<W> {
+    /// An empty archive that is written to `out`. `attachments` tells whether files are packed at all.
+    pub(super) fn new(out: W, options: Options, attachments: bool) -> Result<Self, ExportError> {
+        let spool = tempfile::tempfile().map_err(ExportError::Spool)?;
+        let ledger = Ledger::new()?;
+        // Taken before any name from the workspace can ask for it.
+        ledger.reserve_name(MANIFEST)?;
+        Ok(Self {
+            zip: ZipStream::new(out, spool, options)?,
+            ledger,
+            attachments,
+            recent: VecDeque::with_capacity(RECENT_THREADS),
+        })
+    }
+}
+
+impl<W: Write> Output for Archive<W> {
+    type Error = ExportError;
+
+    fn start_entry(&mut self, name: &str) -> Result<(), ExportError> {
+        // A page is bounded by its renderer; the JSON of a whole room is not.
+        let large = name.ends_with(".json");
+        self.zip.start_entry(EntryOptions {
+            name,
+            method: Method::Deflate,
+            large,
+        })?;
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), ExportError> {
+        Ok(self.zip.append(bytes)?)
+    }
+
+    fn finish_entry(&mut self) -> Result<(), ExportError> {
+        Ok(self.zip.finish_entry()?)
+    }
+
+    fn file(&mut self, upload: &str) -> Result<FilePlace, ExportError> {
+        if !self.attachments {
+            return Ok(FilePlace::LeftOut);
+        }
+        // Only a message that gained a file while the export ran can name one that the first pass has not met.
+        let place = self.ledger.file(upload)?;
+        Ok(place.unwrap_or_else(|| FilePlace::Missing(super::attachments::LATE.to_owned())))
+    }
+
+    fn remember_thread(&mut self, id: &str, root: &ThreadRoot) -> Result<(), ExportError> {
+        if self.recent.len() == RECENT_THREADS {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((id.to_owned(), root.clone()));
+        Ok(self.ledger.remember_thread(id, root)?)
+    }
+
+    fn thread(&mut self, id: &str) -> Result<Option<ThreadRoot>, ExportError> {
+        // Replies are near: search from the latest.
+        if let Some((_, root)) = self.recent.iter().rev().find(|(recent, _)| recent == id) {
+            return Ok(Some(root.clone()));
+        }
+        Ok(self.ledger.thread(id)?)
+    }
+}

@@ -1,0 +1,240 @@
+//! The first pass: packs the files of the messages, each once, before any message is rendered.
+//!
+//! Files come first so that a message's place in the export always tells the truth about its files; the ledger knows
+//! what became of each.
+
+use std::io::Write;
+
+use tokio::runtime::Handle;
+use transcript::bson::{Doc, Value, id_text};
+use transcript::message::{FileRef, Message};
+use transcript::names;
+use transcript::output::FilePlace;
+use zipstream::{EntryOptions, Method};
+
+use super::archive::Archive;
+use super::ledger::MissingFile;
+use super::report::FileCounts;
+use super::{ExportError, Job};
+use crate::blob::{BlobError, BlobKey};
+use crate::store::UploadId;
+
+/// The reason for a file that a message gained after the files had been packed.
+pub(super) const LATE: &str = "attached while the export was running";
+/// An entry that was not announced as large ends before this size (4 GiB, less the ZIP64 mark).
+const SMALL_LIMIT: u64 = 0xffff_fffe;
+
+/// Packs every file of the message that has not been packed before, and reports those that are missing.
+pub(super) fn pack<W: Write>(
+    job: &Job<'_>,
+    message: &Message<'_>,
+    archive: &mut Archive<W>,
+    counts: &mut FileCounts,
+) -> Result<(), ExportError> {
+    for file in message.files() {
+        let id = id_text(file.id);
+        counts.referenced += 1;
+        let place = match archive.ledger.file(&id)? {
+            Some(place) => place,
+            None => {
+                let place = pack_file(job, &file, &id, archive)?;
+                if let FilePlace::Packed { size, .. } = &place {
+                    counts.packed += 1;
+                    counts.bytes += size;
+                }
+                archive.ledger.remember_file(&id, &place)?;
+                place
+            }
+        };
+        if let FilePlace::Missing(reason) = place {
+            counts.missing += 1;
+            let missing = MissingFile {
+                message: message.id().into_owned(),
+                file: id.into_owned(),
+                name: file.name.to_str().into_owned(),
+                reason,
+            };
+            archive.ledger.add_missing(&missing)?;
+            (job.on_missing)(&missing);
+        }
+    }
+    Ok(())
+}
+
+/// The record of an upload, as far as packing needs it.
+struct Upload {
+    key: BlobKey,
+    name: Option<String>,
+    mime: String,
+    size: Option<u64>,
+}
+
+impl Upload {
+    fn read(id: &str, record: &[u8]) -> Self {
+        let doc = Doc::new(record).unwrap_or(Doc::EMPTY);
+        let text = |key: &str| {
+            let text = doc.text(key).filter(|text| !text.is_empty());
+            text.map(|text| text.to_str().into_owned())
+        };
+        Self {
+            key: BlobKey {
+                id: id.to_owned(),
+                store: text("store").unwrap_or_default(),
+                extension: text("extension"),
+            },
+            name: text("name"),
+            mime: text("type").unwrap_or_default(),
+            size: doc
+                .get("size")
+                .and_then(Value::integer)
+                .and_then(|size| u64::try_from(size).ok()),
+        }
+    }
+}
+
+fn pack_file<W: Write>(
+    job: &Job<'_>,
+    file: &FileRef<'_>,
+    id: &str,
+    archive: &mut Archive<W>,
+) -> Result<FilePlace, ExportError> {
+    let runtime = Handle::current();
+    let Some(record) = runtime.block_on(job.source.upload(&UploadId(id.to_owned())))? else {
+        return Ok(FilePlace::Missing("record missing".to_owned()));
+    };
+    let upload = Upload::read(id, &record.0);
+    let mut reader = match runtime.block_on(job.blobs.open(&upload.key)) {
+        Ok(reader) => reader,
+        Err(BlobError::Missing(reason)) => return Ok(FilePlace::Missing(reason)),
+        Err(BlobError::Store(error)) => return Err(error.into()),
+    };
+    let length = reader.length();
+    if let (Some(length), Some(size)) = (length, upload.size)
+        && length < size
+    {
+        return Ok(FilePlace::Missing(format!(
+            "only {length} of {size} bytes are there"
+        )));
+    }
+    let name = match file.name.is_empty() {
+        false => file.name.to_str().into_owned(),
+        true => upload.name.unwrap_or_default(),
+    };
+    let entry = archive.ledger.reserve_name(&names::asset(id, &name))?;
+    let large = length.is_none_or(|length| length > SMALL_LIMIT);
+    archive.zip.start_entry(EntryOptions {
+        name: &entry,
+        method: method(&upload.mime, &name),
+        large,
+    })?;
+    let mut size = 0;
+    let cut = loop {
+        job.check_cancelled()?;
+        match runtime.block_on(reader.next_chunk()) {
+            Ok(Some(chunk)) => {
+                if !large && size + chunk.len() as u64 > SMALL_LIMIT {
+                    break Some("longer than its store says".to_owned());
+                }
+                size += chunk.len() as u64;
+                archive.zip.append(&chunk)?;
+            }
+            Ok(None) => match upload.size {
+                Some(expected) if size < expected => {
+                    break Some(format!("only {size} of {expected} bytes are there"));
+                }
+                _ => break None,
+            },
+            Err(BlobError::Missing(reason)) => break Some(reason),
+            Err(BlobError::Store(error)) => return Err(error.into()),
+        }
+    };
+    archive.zip.finish_entry()?;
+    Ok(match cut {
+        None => FilePlace::Packed { entry, size },
+        Some(reason) => FilePlace::Missing(format!("{reason}; what could be read is in {entry}")),
+    })
+}
+
+/// Kinds that are packed already gain nothing from deflate.
+fn method(mime: &str, name: &str) -> Method {
+    let mime = mime.to_ascii_lowercase();
+    let packed = match mime.split_once('/') {
+        Some(("image", kind)) => !matches!(
+            kind,
+            "svg+xml" | "bmp" | "tiff" | "x-icon" | "vnd.adobe.photoshop"
+        ),
+        Some(("video", _)) => true,
+        Some(("audio", kind)) => !matches!(kind, "wav" | "x-wav" | "aiff" | "basic" | "midi"),
+        _ => false,
+    };
+    let extension = name
+        .rsplit_once('.')
+        .map(|(_, extension)| extension.to_ascii_lowercase());
+    let packed_extension = matches!(
+        extension.as_deref(),
+        Some(
+            "zip"
+                | "gz"
+                | "tgz"
+                | "bz2"
+                | "xz"
+                | "zst"
+                | "7z"
+                | "rar"
+                | "jar"
+                | "apk"
+                | "docx"
+                | "xlsx"
+                | "pptx"
+                | "odt"
+                | "ods"
+                | "odp"
+                | "epub"
+                | "png"
+                | "jpg"
+                | "jpeg"
+                | "gif"
+                | "webp"
+                | "avif"
+                | "heic"
+                | "mp3"
+                | "m4a"
+                | "ogg"
+                | "opus"
+                | "flac"
+                | "mp4"
+                | "m4v"
+                | "mov"
+                | "mkv"
+                | "webm"
+                | "avi"
+        )
+    );
+    if packed || packed_extension {
+        Method::Store
+    } else {
+        Method::Deflate
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_kinds_are_stored() {
+        let cases = [
+            ("image/png", "a.png", Method::Store),
+            ("image/svg+xml", "a.svg", Method::Deflate),
+            ("text/plain", "a.txt", Method::Deflate),
+            ("application/octet-stream", "a.ZIP", Method::Store),
+            ("application/pdf", "a.pdf", Method::Deflate),
+            ("video/mp4", "clip", Method::Store),
+            ("audio/x-wav", "a.wav", Method::Deflate),
+            ("", "", Method::Deflate),
+        ];
+        for (mime, name, expected) in cases {
+            assert_eq!(method(mime, name), expected, "{mime} {name}");
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! One file export: a room's messages and files into one ZIP.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use transcript::bson::Value;
+use transcript::html::{ExportInfo, PagedHtml};
+use transcript::json::JsonLines;
+use transcript::message::{Anomalies, Anomaly, Field, Message, Visibility};
+use transcript::names;
+
+use super::archive::Archive;
+use super::ledger::MissingFile;
+use super::pipeline::Batches;
+use super::progress::{Phase, Progress};
+use super::report::{ExportReport, MessagePlace, Oddities, TOOL, write_manifest};
+use super::request::{ExportRequest, Format};
+use super::{ExportError, Job, attachments};
+use crate::blob::BlobStore;
+use crate::store::{DocBatch, MessageQuery, MessageSource, RoomId};
+
+/// Messages between two looks at the counters and the cancellation.
+const STRIDE: u64 = 256;
+/// A group of messages of one millisecond is rendered without waiting for its end when it has this many bytes.
+const GROUP_LIMIT: usize = 32 * 1024 * 1024;
+
+/// A file export with the parts it needs.
+pub struct FileExport {
+    /// Where messages come from.
+    pub source: Arc<dyn MessageSource>,
+    /// Where file contents come from.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Told how far the export is.
+    pub progress: Arc<Progress>,
+    /// Asked whether to stop.
+    pub cancel: CancellationToken,
+    /// Told of every file that is missing, when it is found to be.
+    pub on_missing: Box<dyn Fn(&MissingFile) + Send + Sync>,
+}
+
+impl FileExport {
+    /// Writes the ZIP to `out`, front to back, and gives `out` back. Blocks: call it on a thread for that, inside a
+    /// runtime.
+    pub fn run<W: Write>(
+        &self,
+        request: &ExportRequest,
+        out: W,
+    ) -> Result<(W, ExportReport), ExportError> {
+        let job = Job {
+            source: &*self.source,
+            blobs: &*self.blobs,
+            progress: &self.progress,
+            cancel: &self.cancel,
+            on_missing: &*self.on_missing,
+        };
+        let options = zipstream::Options {
+            threads: request.threads,
+            level: request.level,
+        };
+        let mut report = ExportReport::default();
+        let mut archive = Archive::new(out, options, request.attachments)?;
+        let query = MessageQuery {
+            room: RoomId(request.room.id.clone()),
+            window: request.window,
+            only_with_files: false,
+        };
+        job.progress.begin(Phase::Count, 0);
+        report.messages.expected = Handle::current().block_on(job.source.count(&query))?;
+        if request.attachments {
+            self.pack_files(&job, request, &query, &mut archive, &mut report)?;
+        }
+        job.progress
+            .begin(Phase::Messages, report.messages.expected);
+        let mut rendering = Rendering {
+            history: request.history,
+            renderer: renderer(request, &report, &archive)?,
+            report,
+            oddities: Oddities::default(),
+            archive,
+            group: DocBatch::default(),
+            group_ts: None,
+            last_ts: None,
+            last_id: String::new(),
+        };
+        rendering.renderer.begin(&mut rendering.archive)?;
+        let mut batches = Batches::start(Arc::clone(&self.source), query);
+        while let Some(batch) = batches.next()? {
+            for doc in batch.docs() {
+                rendering.doc(doc)?;
+                if rendering.report.messages.read % STRIDE == 0 {
+                    job.check_cancelled()?;
+                    job.progress.advance(STRIDE);
+                }
+            }
+        }
+        rendering.end_group()?;
+        rendering.renderer.finish(&mut rendering.archive)?;
+        let Rendering {
+            mut report,
+            oddities,
+            mut archive,
+            last_ts,
+            last_id,
+            ..
+        } = rendering;
+        report.last = report
+            .first
+            .is_some()
+            .then(|| MessagePlace::new(last_id, last_ts));
+        job.progress.advance(report.messages.read % STRIDE);
+        job.check_cancelled()?;
+        job.progress.begin(Phase::Seal, 0);
+        report.reconcile();
+        write_manifest(&mut archive, request, &report, &oddities)?;
+        let (out, _) = archive.zip.finish()?;
+        Ok((out, report))
+    }
+
+    fn pack_files<W: Write>(
+        &self,
+        job: &Job<'_>,
+        request: &ExportRequest,
+        query: &MessageQuery,
+        archive: &mut Archive<W>,
+        report: &mut ExportReport,
+    ) -> Result<(), ExportError> {
+        let query = MessageQuery {
+            only_with_files: true,
+            ..query.clone()
+        };
+        let total = Handle::current().block_on(job.source.count(&query))?;
+        job.progress.begin(Phase::Files, total);
+        let mut batches = Batches::start(Arc::clone(&self.source), query);
+        while let Some(batch) = batches.next()? {
+            for doc in batch.docs() {
+                job.check_cancelled()?;
+                let message = Message::read(doc);
+                if request.history || message.visibility() == Visibility::Shown {
+                    attachments::pack(job, &message, archive, &mut report.files)?;
+                }
+                job.progress.advance(1);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn renderer<W: Write>(
+    request: &ExportRequest,
+    report: &ExportReport,
+    archive: &Archive<W>,
+) -> Result<Renderer, ExportError> {
+    Ok(match request.format {
+        Format::Json => {
+            // Rocket.Chat's name: the room's, but the id for direct rooms (contract §6.3).
+            let room = &request.room;
+            let stem = room
+                .name
+                .as_deref()
+                .filter(|_| room.kind != "d")
+                .unwrap_or(&room.id);
+            let entry = archive
+                .ledger
+                .reserve_name(&names::safe(&format!("{stem}.json")))?;
+            Renderer::Json(JsonLines::new(entry, request.raw))
+        }
+        Format::Html => Renderer::Html(Box::new(PagedHtml::new(ExportInfo {
+            room: request.room.clone(),
+            tool: TOOL.to_owned(),
+            from: request.window.from,
+            to: request.window.to,
+            exported_at: request.exported_at,
+            expected: report.messages.expected,
+            files: report.files.packed,
+            missing: report.files.missing,
+            zone: request.zone.clone(),
+        }))),
+    })
+}
+
+/// The renderers: a closed set, so an enum.
+enum Renderer {
+    Json(JsonLines),
+    Html(Box<PagedHtml>),
+}
+
+impl Renderer {
+    fn begin<W: Write>(&mut self, archive: &mut Archive<W>) -> Result<(), ExportError> {
+        match self {
+            Self::Json(json) => json.begin(archive),
+            Self::Html(html) => html.begin(archive),
+        }
+    }
+
+    fn message<W: Write>(
+        &mut self,
+        message: &Message<'_>,
+        history: &[Message<'_>],
+        archive: &mut Archive<W>,
+    ) -> Result<Anomalies, ExportError> {
+        match self {
+            Self::Json(json) => json.message(message, history, archive),
+            Self::Html(html) => html.message(message, history, archive),
+        }
+    }
+
+    fn finish<W: Write>(&mut self, archive: &mut Archive<W>) -> Result<(), ExportError> {
+        match self {
+            Self::Json(json) => json.finish(archive),
+            Self::Html(html) => html.finish(archive),
+        }
+    }
+}
+
+/// The second pass: messages into their renderer, counted.
+struct Rendering<W: Write> {
+    history: bool,
+    renderer: Renderer,
+    report: ExportReport,
+    oddities: Oddities,
+    archive: Archive<W>,
+    /// With history: the messages of one millisecond. A version has the `ts` of its message (contract §5.4), so that
+    /// a message and all its versions meet here.
+    group: DocBatch,
+    group_ts: Option<i64>,
+    last_ts: Option<i64>,
+    last_id: String,
+}
+
+impl<W: Write> Rendering<W> {
+    fn doc(&mut self, doc: &[u8]) -> Result<(), ExportError> {
+        self.report.messages.read += 1;
+        let message = Message::read(doc);
+        if !self.history {
+            return match message.visibility() {
+                Visibility::Shown => self.render(&message, &[]),
+                Visibility::History => {
+                    self.report.messages.history += 1;
+                    Ok(())
+                }
+                Visibility::Deleted => {
+                    self.report.messages.deleted += 1;
+                    Ok(())
+                }
+            };
+        }
+        if message.ts() != self.group_ts || self.group.size() + doc.len() > GROUP_LIMIT {
+            self.end_group()?;
+            self.group_ts = message.ts();
+        }
+        self.group.push(doc);
+        Ok(())
+    }
+
+    /// Renders the group: every message with its versions under it; versions whose message is gone and deleted
+    /// messages in their own place.
+    fn end_group(&mut self) -> Result<(), ExportError> {
+        let group = std::mem::take(&mut self.group);
+        let (mut versions, mut messages) = (Vec::new(), Vec::new());
+        for doc in group.docs() {
+            let message = Message::read(doc);
+            match message.visibility() {
+                Visibility::History => versions.push(message),
+                Visibility::Shown | Visibility::Deleted => messages.push(message),
+            }
+        }
+        let at = |version: &Message<'_>| version.get(Field::EditedAt).and_then(Value::millis);
+        versions.sort_by(|a, b| {
+            (a.text(Field::Parent).0, at(a)).cmp(&(b.text(Field::Parent).0, at(b)))
+        });
+        let mut placed = vec![false; versions.len()];
+        for message in &messages {
+            let id = message.id();
+            let from =
+                versions.partition_point(|version| version.text(Field::Parent).0 < id.as_bytes());
+            let to =
+                versions.partition_point(|version| version.text(Field::Parent).0 <= id.as_bytes());
+            self.render(message, &versions[from..to])?;
+            self.report.messages.history += (to - from) as u64;
+            placed[from..to].fill(true);
+        }
+        for (orphan, _) in versions.iter().zip(placed).filter(|(_, placed)| !placed) {
+            let mut odd = Anomalies::default();
+            odd.add(Anomaly::OrphanHistory);
+            self.oddities.add(odd, orphan, &self.archive)?;
+            self.render(orphan, &[])?;
+        }
+        Ok(())
+    }
+
+    fn render(
+        &mut self,
+        message: &Message<'_>,
+        history: &[Message<'_>],
+    ) -> Result<(), ExportError> {
+        let anomalies = self.renderer.message(message, history, &mut self.archive)?;
+        if !anomalies.is_empty() {
+            self.oddities.add(anomalies, message, &self.archive)?;
+        }
+        let report = &mut self.report;
+        report.messages.rendered += 1;
+        report.count_type(message);
+        if report.first.is_none() {
+            report.first = Some(MessagePlace::new(message.id().into_owned(), message.ts()));
+        }
+        self.last_ts = message.ts();
+        self.last_id.clear();
+        self.last_id.push_str(&message.id());
+        Ok(())
+    }
+}

@@ -1,0 +1,349 @@
+//! Where a ZIP goes: a file that appears only when it is whole, or a stream.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::statvfs;
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+use thiserror::Error;
+
+use super::progress::Progress;
+
+/// Free space is looked at again after this many bytes.
+const LOOK: u64 = 32 * 1024 * 1024;
+/// This much is left free: a full disk harms others.
+const RESERVE: u64 = 16 * 1024 * 1024;
+/// Bytes handed to the system at a time.
+const BUFFER: usize = 128 * 1024;
+
+/// Why a target could not be used.
+#[derive(Debug, Error)]
+pub enum TargetError {
+    /// There is a file, and it was not said that it may go.
+    #[error("{} exists; choose another name with -o, or say --force to replace it", .0.display())]
+    Exists(PathBuf),
+    /// The disk has too little room.
+    #[error("{}: about {} MB are needed and {} MB are free; free some space or choose another place with -o",
+        .directory.display(), .needed.div_ceil(1_000_000), .free / 1_000_000)]
+    NoSpace {
+        /// Where the file was to be.
+        directory: PathBuf,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// The system refused.
+    #[error("cannot write {}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// A ZIP that is being written. Dropped before [`Target::commit`], it leaves nothing behind.
+pub struct Target {
+    out: BufWriter<Sink>,
+}
+
+struct Sink {
+    kind: Kind,
+    digest: Sha256,
+    written: u64,
+    looked: u64,
+    progress: Arc<Progress>,
+}
+
+enum Kind {
+    /// Written under another name in the same directory, renamed when whole.
+    File {
+        file: NamedTempFile,
+        directory: PathBuf,
+        path: PathBuf,
+        replace: bool,
+    },
+    /// A pipe, a device, the standard output.
+    Stream(Box<dyn Write + Send>),
+}
+
+/// A ZIP that is whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of the whole file, hexadecimal.
+    pub sha256: String,
+}
+
+impl Target {
+    /// A target for `path`; about `needed` bytes are expected. A file there is replaced only with `replace`.
+    pub fn file(
+        path: &Path,
+        replace: bool,
+        needed: u64,
+        progress: Arc<Progress>,
+    ) -> Result<Self, TargetError> {
+        let io = |source| TargetError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let kind = match fs::metadata(path) {
+            Ok(found) if found.is_dir() => {
+                return Err(io(io::Error::from(io::ErrorKind::IsADirectory)));
+            }
+            // A device or pipe is written to as it is.
+            Ok(found) if !found.is_file() => Kind::Stream(Box::new(
+                File::options().write(true).open(path).map_err(io)?,
+            )),
+            Ok(_) if !replace => return Err(TargetError::Exists(path.to_owned())),
+            Ok(_) | Err(_) => {
+                let directory = match path.parent() {
+                    Some(parent) if parent != Path::new("") => parent.to_owned(),
+                    _ => PathBuf::from("."),
+                };
+                check_space(&directory, needed)?;
+                let file = tempfile::Builder::new()
+                    .prefix(".export-room-")
+                    .suffix(".part")
+                    .tempfile_in(&directory)
+                    .map_err(|source| TargetError::Io {
+                        path: directory.clone(),
+                        source: source_of(source),
+                    })?;
+                Kind::File {
+                    file,
+                    directory,
+                    path: path.to_owned(),
+                    replace,
+                }
+            }
+        };
+        Ok(Self::new(kind, progress))
+    }
+
+    /// A target that writes to a stream.
+    pub fn stream(out: Box<dyn Write + Send>, progress: Arc<Progress>) -> Self {
+        Self::new(Kind::Stream(out), progress)
+    }
+
+    fn new(kind: Kind, progress: Arc<Progress>) -> Self {
+        Self {
+            out: BufWriter::with_capacity(
+                BUFFER,
+                Sink {
+                    kind,
+                    digest: Sha256::new(),
+                    written: 0,
+                    looked: 0,
+                    progress,
+                },
+            ),
+        }
+    }
+
+    /// Makes the file durable and gives it its name.
+    pub fn commit(self) -> Result<Written, TargetError> {
+        let sink = self.out.into_inner().map_err(|error| TargetError::Io {
+            path: PathBuf::from("the export"),
+            source: error.into_error(),
+        })?;
+        let digest = sink.digest.finalize();
+        let written = Written {
+            bytes: sink.written,
+            sha256: digest
+                .iter()
+                .fold(String::with_capacity(64), |mut text, byte| {
+                    use std::fmt::Write;
+                    let _ = write!(text, "{byte:02x}");
+                    text
+                }),
+        };
+        match sink.kind {
+            Kind::Stream(mut out) => out.flush().map_err(|source| TargetError::Io {
+                path: PathBuf::from("the output"),
+                source,
+            })?,
+            Kind::File {
+                file,
+                directory,
+                path,
+                replace,
+            } => {
+                let io = |source| TargetError::Io {
+                    path: path.clone(),
+                    source,
+                };
+                file.as_file().sync_all().map_err(io)?;
+                let persisted = if replace {
+                    file.persist(&path)
+                } else {
+                    file.persist_noclobber(&path)
+                };
+                persisted.map_err(|error| match error.error.kind() {
+                    io::ErrorKind::AlreadyExists => TargetError::Exists(path.clone()),
+                    _ => io(error.error),
+                })?;
+                make_readable(&path).map_err(io)?;
+                // The name is durable when its directory is.
+                File::open(&directory)
+                    .and_then(|directory| directory.sync_all())
+                    .map_err(io)?;
+            }
+        }
+        Ok(written)
+    }
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = match &mut self.kind {
+            Kind::File {
+                file, directory, ..
+            } => {
+                if self.written >= self.looked + LOOK {
+                    self.looked = self.written;
+                    check_space(directory, 0)
+                        .map_err(|error| io::Error::new(io::ErrorKind::StorageFull, error))?;
+                }
+                file.as_file_mut().write(bytes)?
+            }
+            Kind::Stream(out) => out.write(bytes)?,
+        };
+        self.digest.update(&bytes[..count]);
+        self.written += count as u64;
+        self.progress.wrote(count as u64);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.kind {
+            Kind::File { file, .. } => file.flush(),
+            Kind::Stream(out) => out.flush(),
+        }
+    }
+}
+
+/// Whether `needed` bytes and the reserve are free on the disk of a directory.
+pub fn check_space(directory: &Path, needed: u64) -> Result<(), TargetError> {
+    let disk = statvfs(directory).map_err(|error| TargetError::Io {
+        path: directory.to_owned(),
+        source: error.into(),
+    })?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let needed = needed.saturating_add(RESERVE);
+    if free < needed {
+        return Err(TargetError::NoSpace {
+            directory: directory.to_owned(),
+            needed,
+            free,
+        });
+    }
+    Ok(())
+}
+
+/// `tempfile` wraps the path into the error's text; we name it ourselves.
+fn source_of(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::from(error.kind()),
+    }
+}
+
+/// Temporary files are private; the finished export has the rights that any new file has.
+fn make_readable(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mask = rustix::process::umask(rustix::fs::Mode::empty());
+    rustix::process::umask(mask);
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666 & !mask.bits()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_appears_only_when_it_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out.zip");
+        let mut target = Target::file(&path, false, 0, Arc::default()).unwrap();
+        target.write_all(b"abc").unwrap();
+        assert!(!path.exists());
+        drop(target);
+        assert!(names(directory.path()).is_empty());
+
+        let mut target = Target::file(&path, false, 0, Arc::default()).unwrap();
+        target.write_all(b"abc").unwrap();
+        let written = target.commit().unwrap();
+        assert_eq!(written.bytes, 3);
+        assert_eq!(
+            written.sha256,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(names(directory.path()), ["out.zip"]);
+    }
+
+    #[test]
+    fn a_file_is_replaced_only_when_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out.zip");
+        let early = Target::file(&path, false, 0, Arc::default()).unwrap();
+        fs::write(&path, "mine").unwrap();
+        assert!(
+            matches!(early.commit(), Err(TargetError::Exists(_))),
+            "made while we wrote"
+        );
+        assert!(matches!(
+            Target::file(&path, false, 0, Arc::default()),
+            Err(TargetError::Exists(_))
+        ));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        Target::file(&path, true, 0, Arc::default())
+            .unwrap()
+            .commit()
+            .unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+        assert_eq!(names(directory.path()), ["out.zip"]);
+    }
+
+    #[test]
+    fn too_little_space_is_told_before_writing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out.zip");
+        let error = Target::file(&path, false, u64::MAX / 2, Arc::default())
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("are needed and"), "{error}");
+        assert!(names(directory.path()).is_empty());
+    }
+
+    #[test]
+    fn a_full_device_is_an_error() {
+        let mut target = Target::file(Path::new("/dev/full"), false, 0, Arc::default()).unwrap();
+        let result = target.write_all(&vec![0; 2 * BUFFER]);
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+}
