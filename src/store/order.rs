@@ -244,8 +244,6 @@ fn own(item: Option<(&[u8], &[u8])>) -> Option<(Vec<u8>, Vec<u8>)> {
 pub(crate) struct UniqueItem<'a> {
     /// The whole key, the id at its end.
     pub(crate) key: &'a [u8],
-    /// The `_id`.
-    pub(crate) id: &'a [u8],
     /// What came with it.
     pub(crate) payload: &'a [u8],
 }
@@ -284,8 +282,8 @@ impl UniqueItems<'_> {
 
 impl<'a> UniqueItem<'a> {
     fn new((key, payload): (&'a [u8], &'a [u8])) -> Self {
-        let (_, id, payload) = split(key, payload);
-        Self { key, id, payload }
+        let (_, _, payload) = split(key, payload);
+        Self { key, payload }
     }
 }
 
@@ -339,7 +337,7 @@ mod tests {
             let mut reading = sorted.read().unwrap();
             let mut actual = Vec::new();
             while let Some(item) = reading.next().unwrap() {
-                actual.push((item.key[0], String::from_utf8(item.id.to_vec()).unwrap(), u32::from_le_bytes(item.payload.try_into().unwrap())));
+                actual.push((item.key[0], String::from_utf8(item.key[1..].to_vec()).unwrap(), u32::from_le_bytes(item.payload.try_into().unwrap())));
             }
             prop_assert_eq!(actual, expected);
         }

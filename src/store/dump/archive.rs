@@ -150,13 +150,15 @@ impl Archive {
             .into_keys()
             .filter(|(database, _)| *database == self.database)
             .map(|(_, collection)| collection);
-        let unfinished: Vec<String> = self
+        let mut unfinished: Vec<String> = self
             .collections
             .iter()
             .filter(|name| !complete.contains(name))
             .cloned()
-            .chain(begun.filter(|name| !self.collections.contains(name)))
+            .chain(begun)
             .collect();
+        unfinished.sort();
+        unfinished.dedup();
         if !unfinished.is_empty() {
             return Err(reader.damaged(&format!(
                 "it is cut off: {} {} not complete",
@@ -215,10 +217,13 @@ fn start(path: &Path) -> Result<(Reader, Databases), StoreError> {
             continue;
         }
         let found = Doc::new(bytes).ok().and_then(|doc| {
-            let is_view = doc.text("type").is_some_and(|kind| kind.0 == b"view");
-            Some((text(doc, "db")?, text(doc, "collection")?, is_view))
+            // These have no documents under their own name.
+            let elsewhere = doc
+                .text("type")
+                .is_some_and(|kind| [&b"view"[..], b"timeseries"].contains(&kind.0));
+            Some((text(doc, "db")?, text(doc, "collection")?, elsewhere))
         });
-        let Some((database, collection, is_view)) = found else {
+        let Some((database, collection, elsewhere)) = found else {
             return Err(reader.damaged("its list of collections is unreadable"));
         };
         count += 1;
@@ -226,7 +231,7 @@ fn start(path: &Path) -> Result<(Reader, Databases), StoreError> {
             return Err(reader.damaged("there are too many collections"));
         }
         let collections = databases.entry(database).or_default();
-        if !is_view {
+        if !elsewhere {
             collections.push(collection);
         }
     }

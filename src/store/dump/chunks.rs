@@ -31,7 +31,6 @@ pub(super) struct ChunkIndex {
     room: Option<Option<String>>,
     /// Unpacked chunks of a compressed dump.
     spool: Option<File>,
-    spooled: u64,
     /// The dump's own files by bucket.
     plain: Vec<(String, File)>,
 }
@@ -130,7 +129,6 @@ impl Inner {
         *index = Some(ChunkIndex {
             room: only.filter(|_| !everything),
             spool: Some(spool),
-            spooled,
             plain,
         });
         Ok(())
