@@ -1,0 +1,153 @@
+//! What the tests need besides Rust: Debian packages and a Python environment.
+//!
+//! Installs only what is missing, so that a machine which has everything needs neither root nor a network.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::run;
+
+/// A program in `PATH`, or a file, that tests or commands need, and the Debian package that has it.
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+/// Three unpackers, because each is strict about other things; Python for a second opinion on BSON; a browser, because
+/// an exported page is made for one.
+const TOOLS: &[Tool] = &[
+    Tool {
+        program: "unzip",
+        package: "unzip",
+    },
+    Tool {
+        program: "7z",
+        package: "p7zip-full",
+    },
+    Tool {
+        program: "bsdtar",
+        package: "libarchive-tools",
+    },
+    Tool {
+        program: "python3",
+        package: "python3",
+    },
+    Tool {
+        program: "chromium",
+        package: "chromium",
+    },
+];
+
+/// What only pictures need.
+const PICTURE_TOOLS: &[Tool] = &[Tool {
+    program: "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",
+    package: "fonts-noto-color-emoji",
+}];
+
+/// What was installed, for the environment of the tests.
+#[derive(Debug)]
+pub(crate) struct Installed {
+    /// The interpreter of the virtual environment.
+    pub(crate) python: PathBuf,
+}
+
+/// Makes sure that everything the tests need is there.
+pub(crate) fn for_tests() -> Result<Installed> {
+    let mut packages = missing(TOOLS);
+    // Debian's python3 lacks what `python3 -m venv` needs.
+    if !can_make_environments() {
+        packages.push("python3-venv");
+    }
+    debian_packages(&packages)?;
+    Ok(Installed {
+        python: python_environment()?,
+    })
+}
+
+/// Makes sure that everything for taking a picture of an export is there.
+pub(crate) fn for_pictures() -> Result<()> {
+    let needed = TOOLS
+        .iter()
+        .filter(|tool| matches!(tool.program, "chromium" | "bsdtar"))
+        .chain(PICTURE_TOOLS);
+    debian_packages(&missing(needed))
+}
+
+fn missing<'a>(tools: impl IntoIterator<Item = &'a Tool>) -> Vec<&'static str> {
+    tools
+        .into_iter()
+        .filter(|tool| !run::is_installed(tool.program))
+        .map(|tool| tool.package)
+        .collect()
+}
+
+fn can_make_environments() -> bool {
+    Command::new("python3")
+        .args(["-c", "import venv, ensurepip"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn debian_packages(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let wanted = packages.join(" ");
+    if !run::is_installed("apt-get") || !is_root()? {
+        bail!("please install these packages (Debian's names) and start again: {wanted}");
+    }
+    run::visibly(&mut apt(&["update", "--quiet"]))?;
+    let mut install = apt(&["install", "--quiet", "--yes", "--no-install-recommends"]);
+    run::visibly(install.args(packages))
+        .with_context(|| format!("the tests need these packages: {wanted}"))
+}
+
+fn apt(arguments: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(arguments);
+    command
+}
+
+fn is_root() -> Result<bool> {
+    Ok(run::output_of(Command::new("id").arg("-u"))?.trim() == "0")
+}
+
+fn python_environment() -> Result<PathBuf> {
+    let environment = run::tools_directory().join("venv");
+    let python = environment.join("bin/python");
+    let requirements = run::root().join("xtask/requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements)
+        .with_context(|| format!("cannot read {}", requirements.display()))?;
+    let stamp = environment.join("installed.txt");
+    // The interpreter may have gone with an upgrade of the system: a stamp alone proves nothing.
+    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) && python.exists() {
+        return Ok(python);
+    }
+    run::make_directory(&run::tools_directory())?;
+    run::visibly(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&environment),
+    )?;
+    run::visibly(
+        Command::new(&python)
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-input",
+                "--disable-pip-version-check",
+            ])
+            .arg("--requirement")
+            .arg(&requirements),
+    )?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
+    Ok(python)
+}
