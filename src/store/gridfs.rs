@@ -46,7 +46,7 @@ pub(crate) async fn open(
 ) -> Result<Box<dyn BlobReader>, BlobError> {
     let Some(bucket) = bucket(&key.store) else {
         return Err(BlobError::Missing(format!(
-            "stored in {}, which is not GridFS",
+            "stored in {}, which is not known",
             key.store
         )));
     };
