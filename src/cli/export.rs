@@ -27,7 +27,7 @@ use crate::export::progress::{Progress, Snapshot};
 use crate::export::report::ExportReport;
 use crate::export::request::{Edge, ExportRequest, Format, parse_date};
 use crate::export::target::{Target, Written};
-use crate::store::{MessageQuery, MessageSource, RoomId, Window};
+use crate::store::{MessageSource, Window};
 
 /// Deflate level unless asked otherwise; `docs/performance.md` has the figures behind it.
 pub(super) const DEFAULT_LEVEL: u8 = 3;
@@ -159,22 +159,6 @@ pub(super) async fn export(
             "a ZIP does not belong on a terminal; send it to a file or pipe, or name a file with -o"
         );
     }
-    let query = MessageQuery {
-        room: RoomId(request.room.id.clone()),
-        window: request.window,
-        only_with_files: false,
-    };
-    let expected = workspace.source.count(&query).await?;
-    let target = if to_stdout {
-        Target::stream(Box::new(io::stdout()), Arc::clone(&progress))
-    } else {
-        Target::file(
-            &output,
-            force,
-            expected.saturating_mul(BYTES_PER_MESSAGE),
-            Arc::clone(&progress),
-        )?
-    };
     let display = Arc::new(Display::new(progress_option));
     let export = FileExport {
         source: workspace.source,
@@ -186,15 +170,27 @@ pub(super) async fn export(
             move |missing| display.missing(missing)
         }),
     };
+    let expected = export.count(&request).await?;
+    let target = if to_stdout {
+        Target::stream(Box::new(io::stdout()), Arc::clone(&progress))
+    } else {
+        Target::file(
+            &output,
+            force,
+            expected.saturating_mul(BYTES_PER_MESSAGE),
+            Arc::clone(&progress),
+        )?
+    };
+    let room = request.room.id.clone();
     let work = tokio::task::spawn_blocking(move || {
-        let (target, report) = export.run(&request, target)?;
+        let (target, report) = export.run(&request, expected, target)?;
         let written = target.commit()?;
         anyhow::Ok((written, report))
     });
     let (written, report) = watch(&display, &progress, started, work)
         .await
         .map_err(explain)
-        .with_context(|| format!("export of room {}", query.room))?;
+        .with_context(|| format!("export of room {room}"))?;
     let place = if to_stdout {
         "standard output".to_owned()
     } else {
@@ -322,6 +318,16 @@ fn default_output(room: &RoomInfo, format: Format) -> PathBuf {
     names::safe(&format!("{stem}.{}.zip", format.name())).into()
 }
 
+/// Most memory that this process has had resident so far, in bytes; `None` where the system does not tell
+/// (`VmHWM` of proc(5)).
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
 /// Progress and results on standard error.
 struct Display {
     kind: ProgressOption,
@@ -420,6 +426,7 @@ impl Display {
                 "phase": "done", "complete": report.is_complete(), "path": place, "messages": rendered,
                 "files": report.files.packed, "missing": report.files.missing, "problems": report.problems,
                 "bytes": written.bytes, "sha256": written.sha256, "seconds": seconds, "rate": rate,
+                "peakBytes": peak_memory(),
             });
             eprintln!("{line}");
             return;
@@ -435,12 +442,13 @@ impl Display {
             missing => format!(" ({} missing)", show::number(missing)),
         };
         eprintln!(
-            "{}: {} messages, {} files{missing}, {} in {seconds:.1} s ({} messages/s)\nSHA-256 {}",
+            "{}: {} messages, {} files{missing}, {} in {seconds:.1} s ({} messages/s, peak memory {})\nSHA-256 {}",
             show::one_line(place),
             show::number(rendered),
             show::number(report.files.packed),
             show::bytes(written.bytes),
             show::number(rate),
+            peak_memory().map_or_else(|| "unknown".to_owned(), show::bytes),
             written.sha256,
         );
         // Errors of standard error have nowhere to be told.

@@ -41,11 +41,18 @@ pub struct FileExport {
 }
 
 impl FileExport {
-    /// Writes the ZIP to `out`, front to back, and gives `out` back. Blocks: call it on a thread for that, inside a
-    /// runtime.
+    /// How many messages the export will read, counted by the source apart from reading them.
+    pub async fn count(&self, request: &ExportRequest) -> Result<u64, ExportError> {
+        self.progress.begin(Phase::Count, 0);
+        Ok(self.source.count(&query(request)).await?)
+    }
+
+    /// Writes the ZIP to `out`, front to back, and gives `out` back. `expected` is what [`FileExport::count`] said;
+    /// reading another number makes the export incomplete. Blocks: call it on a thread for that, inside a runtime.
     pub fn run<W: Write>(
         &self,
         request: &ExportRequest,
+        expected: u64,
         out: W,
     ) -> Result<(W, ExportReport), ExportError> {
         let job = Job {
@@ -61,13 +68,8 @@ impl FileExport {
         };
         let mut report = ExportReport::default();
         let mut archive = Archive::new(out, options, request.attachments)?;
-        let query = MessageQuery {
-            room: RoomId(request.room.id.clone()),
-            window: request.window,
-            only_with_files: false,
-        };
-        job.progress.begin(Phase::Count, 0);
-        report.messages.expected = Handle::current().block_on(job.source.count(&query))?;
+        let query = query(request);
+        report.messages.expected = expected;
         if request.attachments {
             self.pack_files(&job, request, &query, &mut archive, &mut report)?;
         }
@@ -144,6 +146,14 @@ impl FileExport {
             }
         }
         Ok(())
+    }
+}
+
+fn query(request: &ExportRequest) -> MessageQuery {
+    MessageQuery {
+        room: RoomId(request.room.id.clone()),
+        window: request.window,
+        only_with_files: false,
     }
 }
 

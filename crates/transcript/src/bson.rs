@@ -41,7 +41,11 @@ pub struct Text<'a>(pub &'a [u8]);
 impl<'a> Text<'a> {
     /// The text, with U+FFFD for what is not UTF-8; borrowed when nothing is wrong.
     pub fn to_str(self) -> Cow<'a, str> {
-        String::from_utf8_lossy(self.0)
+        // The lossy conversion walks character by character; nearly all text is valid.
+        match std::str::from_utf8(self.0) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(self.0),
+        }
     }
 
     /// Whether there is no text.
@@ -250,6 +254,20 @@ impl<'a> Doc<'a> {
         self.0.is_empty()
     }
 
+    /// The value in a slot that [`Elements::next_slot`] gave for this document.
+    #[inline]
+    pub(crate) fn value_at(self, slot: Slot) -> Option<Value<'a>> {
+        let kind = slot.0.to_le_bytes()[0];
+        let start = self
+            .0
+            .len()
+            .checked_sub(usize::try_from(slot.0 >> 8).ok()?)?;
+        let mut elements = Elements {
+            rest: self.0.get(start..)?,
+        };
+        elements.value(kind).ok()
+    }
+
     /// Checks every element down to [`MAX_DEPTH`].
     pub fn validate(self) -> Result<(), Malformed> {
         self.validate_to(MAX_DEPTH)
@@ -293,7 +311,31 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
+/// Where a value is in its document, in eight bytes: its type, and its distance from the document's end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Slot(u64);
+
+impl Slot {
+    /// Whether it holds no value. No type has the number 0.
+    #[inline]
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
 impl<'a> Elements<'a> {
+    /// The next element, its value checked but not kept: many values are never looked at.
+    #[inline]
+    pub(crate) fn next_slot(&mut self) -> Option<Result<(Text<'a>, Slot), Malformed>> {
+        let (&kind, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(self.c_string().and_then(|key| {
+            let slot = Slot((self.rest.len() as u64) << 8 | u64::from(kind));
+            self.value(kind)?;
+            Ok((key, slot))
+        }))
+    }
+
     #[inline]
     fn element(&mut self) -> Result<(Text<'a>, Value<'a>), Malformed> {
         let (&kind, rest) = self.rest.split_first().ok_or(Malformed("cut off"))?;

@@ -13,7 +13,7 @@ use crate::bson::Text;
 use crate::message::{Anomalies, Field, Message};
 use crate::output::{Output, ThreadRoot};
 use crate::room::RoomInfo;
-use crate::time::{Local, LocalClock};
+use crate::time::{IsoWriter, Local, LocalClock};
 
 /// Messages on a page.
 const MESSAGES_PER_PAGE: u32 = 2_000;
@@ -54,6 +54,7 @@ pub struct ExportInfo {
 pub struct PagedHtml {
     info: ExportInfo,
     clock: LocalClock,
+    iso: IsoWriter,
     style_digest: String,
     out: Vec<u8>,
     text: String,
@@ -76,6 +77,7 @@ impl PagedHtml {
     pub fn new(info: ExportInfo) -> Self {
         Self {
             clock: LocalClock::new(info.zone.clone()),
+            iso: IsoWriter::default(),
             style_digest: page::style_digest(),
             info,
             out: Vec::with_capacity(2 * PIECE),

@@ -18,6 +18,7 @@ pub mod message;
 pub mod names;
 pub mod output;
 pub mod room;
+mod scan;
 pub mod system;
 pub mod time;
 

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::bson::{Doc, Malformed, Text, Value, id_text};
+use crate::bson::{Doc, Malformed, Slot, Text, Value, id_text};
 
-/// Declares the known keys once: the enum, its number of variants, and the dispatch from a key's bytes.
+/// Declares the known keys once: the enum and its list.
 macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident = $key:literal,)*) => {
         /// The known keys of a message.
@@ -14,10 +14,7 @@ macro_rules! fields {
         impl Field {
             const COUNT: usize = [$(Self::$name),*].len();
 
-            #[inline]
-            fn of(key: &[u8]) -> Option<Self> {
-                match key { $($key => Some(Self::$name),)* _ => None }
-            }
+            const ALL: [(Self, &'static [u8]); Self::COUNT] = [$((Self::$name, $key)),*];
 
             /// Whether some version of Rocket.Chat writes this key.
             pub fn is_known(key: &[u8]) -> bool {
@@ -174,6 +171,56 @@ fields! {
     SnippetName = b"snippetName",
     /// Last change of the record.
     UpdatedAt = b"_updatedAt",
+}
+
+/// Places in the table of keys: a power of two, a few times as many as there are keys.
+const PLACES: usize = 512;
+
+/// For each hash the number of the key there, plus one; 0 is free. Keys that meet take the next place.
+const TABLE: [u8; PLACES] = {
+    assert!(Field::COUNT < 256, "numbers of keys fit a byte");
+    let mut table = [0; PLACES];
+    let mut number = 0;
+    while number < Field::COUNT {
+        let mut place = hash(Field::ALL[number].1);
+        while table[place] != 0 {
+            place = (place + 1) % PLACES;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
+        {
+            table[place] = number as u8 + 1;
+        }
+        number += 1;
+    }
+    table
+};
+
+const fn hash(key: &[u8]) -> usize {
+    if let [first, .., last] = key {
+        (key.len() * 67
+            + *first as usize * 31
+            + *last as usize * 7
+            + key[key.len() / 2] as usize * 13)
+            % PLACES
+    } else {
+        key.len()
+    }
+}
+
+impl Field {
+    /// The field of a key. A chain of comparisons would take longer than reading the value.
+    #[inline]
+    fn of(key: &[u8]) -> Option<Self> {
+        let mut place = hash(key);
+        loop {
+            let number = usize::from(TABLE[place]).checked_sub(1)?;
+            let (field, name) = Self::ALL[number];
+            if name == key {
+                return Some(field);
+            }
+            place = (place + 1) % PLACES;
+        }
+    }
 }
 
 /// Why a document is in the collection.
@@ -351,7 +398,7 @@ impl<'a> FileRef<'a> {
 #[derive(Clone, Debug)]
 pub struct Message<'a> {
     doc: Doc<'a>,
-    fields: [Option<Value<'a>>; Field::COUNT],
+    slots: [Slot; Field::COUNT],
     author: User<'a>,
     anomalies: Anomalies,
 }
@@ -365,23 +412,25 @@ impl<'a> Message<'a> {
         };
         let mut message = Self {
             doc,
-            fields: [None; Field::COUNT],
+            slots: [Slot::default(); Field::COUNT],
             author: User::default(),
             anomalies: Anomalies::default(),
         };
         if damaged {
             message.anomalies.add(Anomaly::Damaged);
         }
-        for element in doc.elements() {
-            let Ok((key, value)) = element else {
+        let mut elements = doc.elements();
+        while let Some(element) = elements.next_slot() {
+            let Ok((key, slot)) = element else {
                 message.anomalies.add(Anomaly::Damaged);
                 break;
             };
             match Field::of(key.0) {
                 // The first of two equal keys counts, as in MongoDB.
-                Some(field) => {
-                    message.fields[field as usize].get_or_insert(value);
+                Some(field) if message.slots[field as usize].is_empty() => {
+                    message.slots[field as usize] = slot
                 }
+                Some(_) => {}
                 None => message.anomalies.add(Anomaly::UnknownField),
             }
         }
@@ -404,7 +453,7 @@ impl<'a> Message<'a> {
         }
         match self.get(Field::Msg) {
             Some(Value::String(text)) => {
-                if std::str::from_utf8(text.0).is_err() {
+                if !text.0.is_ascii() && std::str::from_utf8(text.0).is_err() {
                     self.anomalies.add(Anomaly::NotUtf8);
                 }
             }
@@ -421,7 +470,12 @@ impl<'a> Message<'a> {
     /// The value of a known key.
     #[inline]
     pub fn get(&self, field: Field) -> Option<Value<'a>> {
-        self.fields[field as usize]
+        let slot = self.slots[field as usize];
+        if slot.is_empty() {
+            None
+        } else {
+            self.doc.value_at(slot)
+        }
     }
 
     /// The text of a known key; empty when it is missing or not text.

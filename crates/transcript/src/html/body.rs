@@ -35,7 +35,7 @@ pub(super) fn message<O: Output>(
     escape::text(out, id.as_bytes());
     out.extend_from_slice(b"\">");
     author(out, message);
-    permalink(out, &id, message.ts(), local);
+    permalink(out, &mut html.iso, &id, message.ts(), local);
     tags(out, message, kind);
     out.extend_from_slice(b"</div>\n");
     if let Some(root) = message.get(Field::Tmid).filter(|root| root.truthy()) {
@@ -107,17 +107,22 @@ fn author(out: &mut Vec<u8>, message: &Message<'_>) {
     }
 }
 
-fn permalink(out: &mut Vec<u8>, id: &str, ts: Option<i64>, local: Option<Local>) {
+fn permalink(
+    out: &mut Vec<u8>,
+    iso: &mut IsoWriter,
+    id: &str,
+    ts: Option<i64>,
+    local: Option<Local>,
+) {
     out.extend_from_slice(b" <a href=\"#m-");
     escape::link(out, id);
     out.extend_from_slice(b"\">");
-    time(out, ts, local);
+    time(out, iso, ts, local);
     out.extend_from_slice(b"</a>");
 }
 
 /// `<time>` with the instant in UTC in the markup and the zone's time of day in sight.
-fn time(out: &mut Vec<u8>, ts: Option<i64>, local: Option<Local>) {
-    let mut iso = IsoWriter::default();
+fn time(out: &mut Vec<u8>, iso: &mut IsoWriter, ts: Option<i64>, local: Option<Local>) {
     let (Some(utc), Some(local)) = (ts.and_then(|ts| iso.text(ts)), local) else {
         out.extend_from_slice(b"no time");
         return;

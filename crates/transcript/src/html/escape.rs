@@ -2,16 +2,43 @@
 
 use std::fmt::Write;
 
+use crate::scan::{Special, plain_prefix};
+
 /// Writes text for element content and for quoted attribute values alike (HTML Living Standard §13.3).
 ///
 /// Control characters become their visible pictures (U+2400…), except tab and line breaks; what is not UTF-8 becomes
 /// U+FFFD.
 pub(super) fn text(out: &mut Vec<u8>, text: &[u8]) {
-    match std::str::from_utf8(text) {
-        Ok(_) => escaped(out, text),
-        Err(_) => escaped(out, String::from_utf8_lossy(text).as_bytes()),
+    let (plain, rest) = text.split_at(plain_prefix(text, SPECIALS));
+    out.extend_from_slice(plain);
+    if !rest.is_empty() {
+        // The plain part is ASCII: the rest begins with a whole character.
+        match std::str::from_utf8(rest) {
+            Ok(_) => escaped(out, rest),
+            Err(_) => escaped(out, String::from_utf8_lossy(rest).as_bytes()),
+        }
     }
 }
+
+/// What ends the part of a text that is copied as it is: `&` and `'`, `<` and `>`, `"`, delete.
+const SPECIALS: [Special; 4] = [
+    Special {
+        ignore: 1,
+        byte: b'\'',
+    },
+    Special {
+        ignore: 2,
+        byte: b'>',
+    },
+    Special {
+        ignore: 0,
+        byte: b'"',
+    },
+    Special {
+        ignore: 0,
+        byte: 0x7f,
+    },
+];
 
 fn escaped(out: &mut Vec<u8>, mut text: &[u8]) {
     while let Some(at) = text.iter().position(|&byte| SPECIAL[usize::from(byte)]) {

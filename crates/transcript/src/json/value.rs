@@ -4,6 +4,7 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::bson::{Text, Value};
+use crate::scan::{Special, plain_prefix};
 use crate::time::IsoWriter;
 
 /// How values without a JSON form of their own are written.
@@ -26,12 +27,29 @@ pub(super) fn key(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(b"\":");
 }
 
+/// What ends the part of a string that is copied as it is.
+const SPECIALS: [Special; 2] = [
+    Special {
+        ignore: 0,
+        byte: b'"',
+    },
+    Special {
+        ignore: 0,
+        byte: b'\\',
+    },
+];
+
 /// Writes a string as `JSON.stringify` does; what is not UTF-8 becomes U+FFFD.
 pub(super) fn string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
-    match std::str::from_utf8(text) {
-        Ok(text) => escaped(out, text.as_bytes()),
-        Err(_) => escaped(out, String::from_utf8_lossy(text).as_bytes()),
+    let (plain, rest) = text.split_at(plain_prefix(text, SPECIALS));
+    out.extend_from_slice(plain);
+    if !rest.is_empty() {
+        // The plain part is ASCII: the rest begins with a whole character.
+        match std::str::from_utf8(rest) {
+            Ok(_) => escaped(out, rest),
+            Err(_) => escaped(out, String::from_utf8_lossy(rest).as_bytes()),
+        }
     }
     out.push(b'"');
 }
