@@ -252,7 +252,7 @@ impl JsonLines {
         if message.get(Field::Pinned).is_some_and(Value::truthy) {
             self.event("pinned", message, Field::PinnedAt, Field::PinnedBy);
         }
-        for &(field, name) in AS_STORED {
+        for &(field, name) in AS_STORED.iter().filter(|(field, _)| message.has(*field)) {
             if let Some(value) = message.get(field).filter(|&value| !is_nothing(value)) {
                 key(&mut self.line, name);
                 self.value(value, Style::Plain, anomalies);

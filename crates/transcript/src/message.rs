@@ -207,6 +207,24 @@ const fn hash(key: &[u8]) -> usize {
     }
 }
 
+/// Whether two short keys are equal, without calling out to compare memory.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    match (a.len(), a.first_chunk::<8>(), b.first_chunk::<8>()) {
+        (8..=16, Some(first), Some(other)) => {
+            first == other && a.last_chunk::<8>() == b.last_chunk::<8>()
+        }
+        (4..=7, ..) => {
+            a.first_chunk::<4>() == b.first_chunk::<4>()
+                && a.last_chunk::<4>() == b.last_chunk::<4>()
+        }
+        _ => a.iter().eq(b),
+    }
+}
+
 impl Field {
     /// The field of a key. A chain of comparisons would take longer than reading the value.
     #[inline]
@@ -215,7 +233,7 @@ impl Field {
         loop {
             let number = usize::from(TABLE[place]).checked_sub(1)?;
             let (field, name) = Self::ALL[number];
-            if name == key {
+            if same(name, key) {
                 return Some(field);
             }
             place = (place + 1) % PLACES;
@@ -478,6 +496,12 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Whether a known key is there at all.
+    #[inline]
+    pub fn has(&self, field: Field) -> bool {
+        !self.slots[field as usize].is_empty()
+    }
+
     /// The text of a known key; empty when it is missing or not text.
     #[inline]
     pub fn text(&self, field: Field) -> Text<'a> {
@@ -629,6 +653,23 @@ mod tests {
                 .iter()
                 .any(|anomaly| anomaly == Anomaly::Damaged)
         );
+    }
+
+    #[test]
+    fn every_key_is_found_and_no_other() {
+        for (field, key) in Field::ALL {
+            assert_eq!(Field::of(key), Some(field), "{field:?}");
+            for other in [
+                &key[1..],
+                &[key, b"x"].concat(),
+                &[b"x", &key[1..]].concat(),
+                &key.to_ascii_uppercase(),
+            ] {
+                let known = Field::ALL.iter().any(|(_, key)| key == &other);
+                assert_eq!(Field::of(other).is_some(), known, "{other:?}");
+            }
+        }
+        assert_eq!(Field::of(b""), None);
     }
 
     #[test]
