@@ -1,0 +1,160 @@
+//! What has to hold for any bytes: one function for each fuzz target.
+//!
+//! The targets call these under the fuzzer, and the tests call them with every seed. A new target is a function here, a
+//! file of three lines in `targets`, its entry in `Cargo.toml`, and a directory of seeds.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+
+use transcript::bson::{Doc, Value, id_text};
+use transcript::json::JsonLines;
+use transcript::message::Message;
+use transcript::names;
+use transcript::output::{FilePlace, Output, ThreadRoot};
+use transcript::system;
+
+/// A function that takes any bytes and panics when something is wrong.
+pub type Check = fn(&[u8]);
+
+/// All of them, by the name of the target.
+pub const ALL: &[(&str, Check)] = &[
+    ("bson", bson),
+    ("entry_names", entry_names),
+    ("message", message),
+];
+
+/// Reading a document: never panics, and a document that was found valid has no malformed element anywhere.
+pub fn bson(input: &[u8]) {
+    let Ok(doc) = Doc::new(input) else { return };
+    let valid = doc.validate().is_ok();
+    // Below the depth that `validate` allows, a damaged document may still be deep enough to exhaust the stack here.
+    read_all(doc, valid, 200);
+    let _ = (doc.text("_id"), doc.at(&["u", "_id"]), doc.is_empty());
+}
+
+fn read_all(doc: Doc<'_>, valid: bool, depth: u32) {
+    let Some(depth) = depth.checked_sub(1) else {
+        assert!(!valid, "a valid document is nested too deeply");
+        return;
+    };
+    let mut values = 0;
+    for element in doc.elements() {
+        let Ok((key, value)) = element else {
+            assert!(!valid, "a valid document has a malformed element");
+            return;
+        };
+        values += 1;
+        let _ = (key.to_str(), key.is_empty(), value.truthy(), value.millis());
+        let _ = (value.integer(), value.text(), id_text(value));
+        if let Ok(key) = std::str::from_utf8(key.0) {
+            assert!(doc.get(key).is_some(), "an element is not found by its key");
+        }
+        if let Value::Document(inner) | Value::Array(inner) | Value::JavaScriptWithScope(_, inner) =
+            value
+        {
+            read_all(inner, valid, depth);
+        }
+    }
+    assert_eq!(doc.values().count(), values);
+}
+
+/// Names of entries: the promises of [`names::safe`], for any text.
+pub fn entry_names(input: &[u8]) {
+    let wanted = String::from_utf8_lossy(input);
+    let name = names::safe(&wanted);
+    check_name(&name, names::MAX_NAME);
+
+    let asset = names::asset("kA6rmnRYzQm4BwcQe", &wanted);
+    let file = asset
+        .strip_prefix("assets/")
+        .expect("assets have a directory");
+    check_name(file, names::MAX_NAME);
+    for number in [2, u32::MAX] {
+        let numbered = names::numbered(&asset, number);
+        let file = numbered
+            .strip_prefix("assets/")
+            .expect("assets have a directory");
+        check_name(file, names::MAX_NAME);
+    }
+    let folded = |number| names::folded(&names::numbered(&asset, number));
+    assert_ne!(folded(2), folded(3), "numbers do not tell names apart");
+}
+
+fn check_name(name: &str, longest: usize) {
+    assert!(!name.is_empty(), "an empty name");
+    assert!(name.len() <= longest, "{} bytes: {name:?}", name.len());
+    assert!(
+        !name.contains(['/', '\\', '<', '>', ':', '"', '|', '?', '*'])
+            && !name.contains(char::is_control),
+        "an unsafe character: {name:?}"
+    );
+    assert!(
+        !name.starts_with(['.', ' ', '-']) && !name.ends_with(['.', ' ']),
+        "an unsafe end: {name:?}"
+    );
+}
+
+/// A message: reading and rendering never panic, and what is rendered is one line of text.
+pub fn message(input: &[u8]) {
+    let message = Message::read(input);
+    let _ = (
+        message.id(),
+        message.ts(),
+        message.kind(),
+        message.visibility(),
+    );
+    let _ = (message.author().label().to_str(), message.files().count());
+    let mut sentence = String::new();
+    let _ = system::sentence(&message, &mut sentence);
+
+    for raw in [false, true] {
+        let mut out = Memory::default();
+        let mut lines = JsonLines::new("room.json".into(), raw);
+        let Ok(()) = lines.begin(&mut out);
+        let Ok(_) = lines.message(&message, &[], &mut out);
+        let Ok(()) = lines.finish(&mut out);
+        let text = std::str::from_utf8(&out.bytes).expect("JSON is UTF-8");
+        assert!(
+            text.ends_with('\n') && text.lines().count() == 1,
+            "{text:?}"
+        );
+        assert!(text.starts_with('{') && text.ends_with("}\n"), "{text:?}");
+    }
+}
+
+/// An archive that is only remembered.
+#[derive(Default)]
+struct Memory {
+    bytes: Vec<u8>,
+    threads: HashMap<String, ThreadRoot>,
+}
+
+impl Output for Memory {
+    type Error = Infallible;
+
+    fn start_entry(&mut self, _: &str) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish_entry(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn file(&mut self, _: &str) -> Result<FilePlace, Infallible> {
+        Ok(FilePlace::LeftOut)
+    }
+
+    fn remember_thread(&mut self, id: &str, root: &ThreadRoot) -> Result<(), Infallible> {
+        self.threads.insert(id.into(), root.clone());
+        Ok(())
+    }
+
+    fn thread(&mut self, id: &str) -> Result<Option<ThreadRoot>, Infallible> {
+        Ok(self.threads.get(id).cloned())
+    }
+}
