@@ -153,3 +153,83 @@ fn put32(out: &mut Vec<u8>, value: u32) {
 fn put64(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(size: u64, compressed_size: u64, offset: u64) -> EntryRecord {
+        EntryRecord {
+            name: "a".to_owned(),
+            method: Method::Store,
+            large: true,
+            offset,
+            size,
+            compressed_size,
+            crc32: 0,
+            sha256: [0; 32],
+        }
+    }
+
+    /// The values in the header's own fields (size, packed size, offset), and those in its ZIP64 field.
+    fn check_central(record: &EntryRecord, own: [u32; 3], wide: &[u64]) {
+        let mut out = Vec::new();
+        central_header(&mut out, record);
+        let field = |at: usize| u32::from_le_bytes(out[at..at + 4].try_into().unwrap());
+        assert_eq!([field(24), field(20), field(42)], own);
+        let extra = u16::from_le_bytes([out[30], out[31]]);
+        assert_eq!(out.len(), 47 + usize::from(extra));
+        let mut expected = Vec::new();
+        if !wide.is_empty() {
+            expected.extend_from_slice(&[1, 0, 8 * u8::try_from(wide.len()).unwrap(), 0]);
+            expected.extend(wide.iter().flat_map(|value| value.to_le_bytes()));
+        }
+        assert_eq!(out[47..], expected);
+    }
+
+    #[test]
+    fn central_headers_hold_wide_values_only_where_needed() {
+        const MAX: u32 = u32::MAX;
+        const WIDE: u64 = 1 << 32;
+        check_central(&record(1, 2, 3), [1, 2, 3], &[]);
+        check_central(&record(MARK_32 - 1, 2, 3), [MAX - 1, 2, 3], &[]);
+        // The mark itself cannot be a value.
+        check_central(&record(MARK_32, 2, 3), [MAX, 2, 3], &[MARK_32]);
+        check_central(&record(1, WIDE, 3), [1, MAX, 3], &[WIDE]);
+        check_central(&record(1, 2, WIDE), [1, 2, MAX], &[WIDE]);
+        check_central(
+            &record(WIDE + 1, 2, WIDE + 3),
+            [MAX, 2, MAX],
+            &[WIDE + 1, WIDE + 3],
+        );
+        check_central(
+            &record(WIDE + 1, WIDE + 2, WIDE + 3),
+            [MAX; 3],
+            &[WIDE + 1, WIDE + 2, WIDE + 3],
+        );
+    }
+
+    fn check_end(entries: u64, size: u64, offset: u64, zip64: bool) {
+        let mut out = Vec::new();
+        end(&mut out, entries, size, offset);
+        assert_eq!(out.len(), if zip64 { 56 + 20 + 22 } else { 22 });
+        assert_eq!(out[out.len() - 22..][..4], *b"PK\x05\x06");
+        if zip64 {
+            let field = |at: usize| u64::from_le_bytes(out[at..at + 8].try_into().unwrap());
+            assert_eq!(
+                [field(24), field(32), field(40), field(48)],
+                [entries, entries, size, offset]
+            );
+            assert_eq!(field(56 + 8), offset + size, "where the locator points");
+        }
+    }
+
+    #[test]
+    fn the_end_is_zip64_when_a_value_reaches_its_mark() {
+        check_end(0, 0, 0, false);
+        check_end(MARK_16 - 1, MARK_32 - 1, MARK_32 - 1, false);
+        check_end(MARK_16, 1, 1, true);
+        check_end(1, MARK_32, 1, true);
+        check_end(1, 1, MARK_32, true);
+    }
+}

@@ -115,3 +115,92 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAPACITY: usize = 6;
+
+    fn block(number: usize) -> Block {
+        let mut block = Block::default();
+        block.begin(&[]);
+        block.fill(&vec![0; number]);
+        block
+    }
+
+    #[test]
+    fn blocks_come_back_in_order_however_long_each_takes() {
+        for threads in [1, 2, 4] {
+            let work = |block: &mut Block| {
+                // The first of each four takes longest.
+                for _ in 0..2000 * (3 - block.body().len() % 4) {
+                    thread::yield_now();
+                }
+                Ok(())
+            };
+            let mut pool = Pool::start(threads, CAPACITY, || work).unwrap();
+            let mut returned = 0;
+            for number in 0..40 {
+                if number >= CAPACITY {
+                    assert_eq!(pool.next().unwrap().unwrap().body().len(), returned);
+                    returned += 1;
+                }
+                pool.submit(block(number)).unwrap();
+            }
+            while let Some(block) = pool.next().unwrap() {
+                assert_eq!(block.body().len(), returned);
+                returned += 1;
+            }
+            assert_eq!(returned, 40);
+        }
+    }
+
+    /// Submits blocks until one fails; whatever comes before it comes back.
+    fn check_failure<F>(threads: usize, work: F) -> ZipError
+    where
+        F: FnMut(&mut Block) -> Result<(), ZipError> + Send + Clone + 'static,
+    {
+        let mut pool = Pool::start(threads, CAPACITY, || work.clone()).unwrap();
+        let failed = (0..CAPACITY).find_map(|number| pool.submit(block(number)).err());
+        failed.unwrap_or_else(|| {
+            loop {
+                match pool.next() {
+                    Ok(block) => assert!(block.is_some(), "the failure was lost"),
+                    Err(error) => return error,
+                }
+            }
+        })
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        for threads in [1, 2, 4] {
+            let error = check_failure(threads, |block| {
+                assert!(block.body().len() != 2, "this panic is part of the test");
+                Ok(())
+            });
+            assert!(matches!(error, ZipError::WorkerLost));
+        }
+    }
+
+    #[test]
+    fn a_block_that_cannot_be_packed_is_an_error() {
+        let error = check_failure(1, |block| match block.body().len() {
+            3 => Err(ZipError::Deflate),
+            _ => Ok(()),
+        });
+        assert!(matches!(error, ZipError::Deflate));
+    }
+
+    #[test]
+    fn without_living_workers_submitting_fails() {
+        let fail = |_: &mut Block| Err(ZipError::Deflate);
+        let mut pool = Pool::start(1, CAPACITY, || fail).unwrap();
+        pool.submit(block(1)).unwrap();
+        assert!(matches!(pool.next(), Err(ZipError::Deflate)));
+        pool.workers.pop().unwrap().join().unwrap();
+        assert!(matches!(pool.submit(block(2)), Err(ZipError::WorkerLost)));
+        assert!(matches!(pool.next(), Err(ZipError::WorkerLost)));
+    }
+}

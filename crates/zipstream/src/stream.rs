@@ -366,3 +366,59 @@ impl<W: Write> Output<W> {
         result
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn with_open_entry(method: Method) -> ZipStream<io::Sink, Cursor<Vec<u8>>> {
+        let options = Options {
+            threads: 1,
+            level: 0,
+        };
+        let mut zip = ZipStream::new(io::sink(), Cursor::new(Vec::new()), options).unwrap();
+        zip.start_entry(EntryOptions {
+            name: "a",
+            method,
+            large: false,
+        })
+        .unwrap();
+        zip.append(b"something").unwrap();
+        zip.drain().unwrap();
+        zip
+    }
+
+    fn check_too_large(error: &ZipError) {
+        assert!(matches!(error, ZipError::TooLarge { name } if name == "a"));
+    }
+
+    // Writing 4 GiB would show the same, slowly.
+    #[test]
+    fn an_entry_not_announced_as_large_ends_at_4_gib_minus_2() {
+        let mut zip = with_open_entry(Method::Store);
+        zip.open.as_mut().unwrap().size = MARK_32 - 2;
+        zip.append(b"x").unwrap();
+        zip.append(b"").unwrap();
+        check_too_large(&zip.append(b"x").unwrap_err());
+        assert!(matches!(zip.finish_entry(), Err(ZipError::Failed)));
+    }
+
+    #[test]
+    fn packed_bytes_count_as_well() {
+        // Nine bytes and the header of the stored block that holds them.
+        for (before, fits) in [(MARK_32 - 15, true), (MARK_32 - 14, false)] {
+            let mut zip = with_open_entry(Method::Deflate);
+            zip.writing.as_mut().unwrap().compressed_size = before;
+            zip.finish_entry().unwrap();
+            match zip.drain() {
+                Ok(()) => assert!(fits),
+                Err(error) => {
+                    assert!(!fits);
+                    check_too_large(&error);
+                }
+            }
+        }
+    }
+}
