@@ -1,6 +1,13 @@
 //! All behaviour tests of the application.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails by panicking, in its helpers as well"
+)]
+
 mod fuzz_seeds;
+mod hostile_dumps;
+mod import;
 mod sources;
 mod sources_shared;
 #[path = "../support/mod.rs"]

@@ -539,10 +539,10 @@ async fn files_come_back_byte_by_byte_or_with_the_reason_why_not() {
                 let actual = read_blob(&*subject.blobs, &key(id, store)).await;
                 match (actual, expected) {
                     (Ok(actual), Ok(expected)) => {
-                        assert!(actual == *expected, "{}: {id}", subject.name)
+                        assert!(actual == *expected, "{}: {id}", subject.name);
                     }
                     (Err(actual), Err(expected)) => {
-                        assert_eq!(actual, *expected, "{}: {id}", subject.name)
+                        assert_eq!(actual, *expected, "{}: {id}", subject.name);
                     }
                     (actual, _) => panic!(
                         "{}: {id}: {:?}",

@@ -1,28 +1,29 @@
 //! The sources on the public workspace data, against the facts that come with it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::Path;
 
 use export_room::blob::filesystem::FileSystem;
 use export_room::blob::{BlobKey, Blobs};
 use export_room::store::dump::Dump;
 use export_room::store::{RoomId, UploadId, Window};
-use serde_json::Value;
+use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
-use transcript::bson::{Doc, id_text};
+use transcript::bson::{Doc, Value, id_text};
 
 use crate::sources::{
     Subject, id_of, import_quietly, messages, read_blob, subjects_of, whole_room,
 };
 use crate::support::dump::{DumpBuilder, Form, shared_workspace};
 
-fn expected(workspace: &Path) -> Value {
+fn expected(workspace: &Path) -> Json {
     let file = std::fs::File::open(workspace.join("EXPECTED.json")).unwrap();
     serde_json::from_reader(std::io::BufReader::new(file)).unwrap()
 }
 
-fn millis(text: &Value) -> Option<i64> {
+fn millis(text: &Json) -> Option<i64> {
     Some(
         text.as_str()?
             .parse::<jiff::Timestamp>()
@@ -113,11 +114,11 @@ async fn every_form_of_the_public_workspace_has_the_rooms_messages_and_files_tha
                 .filter(|bytes| {
                     let doc = Doc::new(bytes).unwrap();
                     doc.get("file")
-                        .and_then(|file| file.document())
+                        .and_then(Value::document)
                         .is_some_and(|file| !file.is_empty())
                         || doc
                             .get("files")
-                            .and_then(|files| files.array())
+                            .and_then(Value::array)
                             .is_some_and(|files| !files.is_empty())
                 })
                 .collect();
@@ -126,7 +127,7 @@ async fn every_form_of_the_public_workspace_has_the_rooms_messages_and_files_tha
         }
         // The day around which messages stand on both sides of midnight.
         let mut query = whole_room("PJhBvQzXC8ixJZhMG");
-        let midnight = millis(&Value::from("2014-06-19T00:00:00Z")).unwrap();
+        let midnight = millis(&Json::from("2014-06-19T00:00:00Z")).unwrap();
         for (from, to, count) in [
             (midnight, midnight, 2),
             (midnight - 1, midnight + 1, 4),
@@ -157,7 +158,7 @@ async fn every_form_of_the_public_workspace_has_the_rooms_messages_and_files_tha
 }
 
 /// Every upload: its bytes, or the reason why they are not there.
-async fn check_files(subject: &Subject, workspace: &Path, facts: &Value) {
+async fn check_files(subject: &Subject, workspace: &Path, facts: &Json) {
     let blobs = Blobs::new(
         std::sync::Arc::clone(&subject.blobs),
         Some(FileSystem::new(&workspace.join("files")).unwrap()),
@@ -183,13 +184,13 @@ async fn check_files(subject: &Subject, workspace: &Path, facts: &Value) {
                     "{name}: {}",
                     file["state"]
                 );
-                let digest: String = Sha256::digest(&bytes)
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect();
-                assert_eq!(Value::from(digest), file["sha256"], "{name}");
+                let mut digest = String::new();
+                for byte in Sha256::digest(&bytes) {
+                    write!(digest, "{byte:02x}").unwrap();
+                }
+                assert_eq!(Json::from(digest), file["sha256"], "{name}");
             }
-            Err(reason) => assert_eq!(Value::from(reason), file["state"], "{name}"),
+            Err(reason) => assert_eq!(Json::from(reason), file["state"], "{name}"),
         }
     }
 }

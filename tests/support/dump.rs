@@ -203,6 +203,7 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 /// The workspace data beside the checkout, for suites that run in addition where it exists. `test` is noted in the
 /// file that `EXPORT_ROOM_SHARED_RAN` names, so that nobody has to trust that it ran.
+#[expect(clippy::print_stdout, reason = "says why a suite did not run")]
 pub(crate) fn shared_workspace(test: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/workspace");
     if !path.is_dir() {

@@ -170,29 +170,29 @@ impl Archive {
     }
 }
 
+/// Whether the name is that of one collection's file in a dump directory.
+fn is_collection_file(path: &Path) -> bool {
+    let is = |path: &Path, extension| path.extension().is_some_and(|found| found == extension);
+    is(path, "bson") || is(path, "gz") && is(&path.with_extension(""), "bson")
+}
+
 /// Collections by database.
 type Databases = BTreeMap<String, Vec<String>>;
 
 /// Opens an archive and reads its prelude.
 fn start(path: &Path) -> Result<(Reader, Databases), StoreError> {
     let not_ours = || {
-        StoreError::NotOurs(
-            if path
-                .to_string_lossy()
-                .trim_end_matches(".gz")
-                .ends_with(".bson")
-            {
-                format!(
-                    "{} is one collection of a dump: name the directory that it is in",
-                    path.display()
-                )
-            } else {
-                format!(
-                    "{} is no dump: it is neither a directory nor an archive of mongodump --archive",
-                    path.display()
-                )
-            },
-        )
+        StoreError::NotOurs(if is_collection_file(path) {
+            format!(
+                "{} is one collection of a dump: name the directory that it is in",
+                path.display()
+            )
+        } else {
+            format!(
+                "{} is no dump: it is neither a directory nor an archive of mongodump --archive",
+                path.display()
+            )
+        })
     };
     let mut reader = Reader::new(Input::open(path)?);
     match reader.length() {

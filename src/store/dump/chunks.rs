@@ -27,12 +27,19 @@ const BUCKETS: [&str; 3] = [
 /// Which chunks are found.
 #[derive(Debug)]
 pub(super) struct ChunkIndex {
-    /// The room whose files are found; `None` when all files are.
-    room: Option<Option<String>>,
+    of: Files,
     /// Unpacked chunks of a compressed dump.
     spool: Option<File>,
     /// The dump's own files by bucket.
     plain: Vec<(String, File)>,
+}
+
+/// Files by the room of their uploads.
+#[derive(Debug, PartialEq, Eq)]
+enum Files {
+    /// Those of one room, or those without one.
+    OfRoom(Option<String>),
+    All,
 }
 
 #[async_trait]
@@ -55,13 +62,11 @@ impl Inner {
             .query_row([id], |row| row.get(0))
             .optional()?
             .flatten();
-        let only = match &*index {
-            Some(index) => match &index.room {
-                None => return Ok(()),
-                Some(found) if *found == room => return Ok(()),
-                Some(_) => None,
-            },
-            None => Some(room),
+        let wanted = match index.as_ref().map(|index| &index.of) {
+            Some(Files::All) => return Ok(()),
+            Some(Files::OfRoom(found)) if *found == room => return Ok(()),
+            Some(Files::OfRoom(_)) => Files::All,
+            None => Files::OfRoom(room),
         };
         let mut plain = Vec::new();
         for bucket in BUCKETS {
@@ -93,7 +98,7 @@ impl Inner {
                 };
                 let mut offset = found.offset;
                 if !plain.iter().any(|(name, _)| name == bucket) {
-                    if let Some(room) = &only {
+                    if let Files::OfRoom(room) = &wanted {
                         let of: Option<String> = catalogue
                             .prepare_cached("SELECT rid FROM upload WHERE id = ?1")?
                             .query_row([&files_id], |row| row.get(0))
@@ -127,7 +132,7 @@ impl Inner {
         scanned?;
         writer.flush().map_err(self.spill_error("write"))?;
         *index = Some(ChunkIndex {
-            room: only.filter(|_| !everything),
+            of: if everything { Files::All } else { wanted },
             spool: Some(spool),
             plain,
         });

@@ -182,7 +182,7 @@ impl Inner {
             Some(_) => None,
             None => Some((BufWriter::with_capacity(256 << 10, self.spool()?), 0_u64)),
         };
-        let mut sorter = UniqueSorter::new(SORT_BUDGET, self.work_dir.clone());
+        let mut input = UniqueSorter::new(SORT_BUDGET, self.work_dir.clone());
         let (mut messages, mut with_files) = (0, 0);
         let mut instant = Vec::with_capacity(8);
         self.dump.scan(
@@ -222,7 +222,7 @@ impl Inner {
                 push_instant(&mut instant, key.ts);
                 // A document is at most 16 MiB and 16 KiB.
                 let length = u32::try_from(found.doc.len()).unwrap_or(u32::MAX);
-                sorter
+                input
                     .push(
                         &instant,
                         &key.id,
@@ -238,7 +238,7 @@ impl Inner {
                 .map_err(|error| self.spill_error("write")(error.into_error()))?,
             (None, None) => self.spool()?,
         };
-        let sorted = sorter
+        let sorted = input
             .finish(|payload| {
                 if let Some(position) = Position::read(payload)
                     && position.flags & IN_WINDOW != 0
@@ -264,7 +264,7 @@ impl Inner {
         if *counted {
             return Ok(());
         }
-        let mut sorter = UniqueSorter::new(SORT_BUDGET, self.work_dir.clone());
+        let mut input = UniqueSorter::new(SORT_BUDGET, self.work_dir.clone());
         let (mut before, mut time) = (Vec::new(), Vec::new());
         self.dump.scan(
             &|collection| collection == MESSAGES,
@@ -278,12 +278,12 @@ impl Inner {
                 push_text(&mut before, &key.rid);
                 time.clear();
                 push_instant(&mut time, key.ts);
-                sorter
+                input
                     .push(&before, &key.id, &[&time, key.rid.as_bytes()])
                     .map_err(self.spill_error("write"))
             },
         )?;
-        let sorted = sorter.finish(|_| {}).map_err(self.spill_error("write"))?;
+        let sorted = input.finish(|_| {}).map_err(self.spill_error("write"))?;
         let mut items = sorted.read().map_err(self.spill_error("read"))?;
         let catalogue = self.catalogue();
         let save = |rid: &[u8], (messages, first, last): query::MessageStats| {

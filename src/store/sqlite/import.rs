@@ -230,7 +230,7 @@ impl<'a> Import<'a> {
             .filter(|collection| wanted(collection))
             .map(|collection| (collection.to_owned(), 0))
             .collect();
-        let mut sorter = UniqueSorter::new(SORT_BUDGET, Some(self.work_dir.clone()));
+        let mut input = UniqueSorter::new(SORT_BUDGET, Some(self.work_dir.clone()));
         let spilled = StoreError::io;
         let work_dir = self.work_dir.clone();
         let documents_before: u64 = self.finished.values().sum();
@@ -273,7 +273,7 @@ impl<'a> Import<'a> {
                     before_message.clear();
                     push_text(&mut before_message, &key.rid);
                     push_instant(&mut before_message, key.ts);
-                    return sorter
+                    return input
                         .push(&before_message, &key.id, &[found.doc])
                         .map_err(spilled("write", &work_dir));
                 }
@@ -295,7 +295,7 @@ impl<'a> Import<'a> {
         }
         self.commit()?;
         if messages.is_some() {
-            self.write_messages(sorter, documents, progress, cancel)?;
+            self.write_messages(input, documents, progress, cancel)?;
         }
         Ok(())
     }
@@ -318,12 +318,12 @@ impl<'a> Import<'a> {
     /// Writes the messages in the order of the table, which is many times faster than in the order of the dump.
     fn write_messages(
         &mut self,
-        sorter: UniqueSorter,
+        input: UniqueSorter,
         documents: u64,
         progress: &mut dyn FnMut(ImportProgress<'_>),
         cancel: &CancellationToken,
     ) -> Result<(), StoreError> {
-        let sorted = sorter
+        let sorted = input
             .finish(|_| {})
             .map_err(StoreError::io("write", &self.work_dir))?;
         let mut items = sorted

@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::store::StoreError;
 
-/// `application_id` of our files: "ExRm".
+/// `application_id` of our files: the letters of `ExRm`.
 const APPLICATION_ID: i32 = 0x4578_526d;
 /// `user_version`: raised with every change that older programs cannot read.
 const VERSION: i32 = 1;
@@ -105,7 +105,9 @@ pub(super) fn open_to_write(path: &Path) -> Result<(Connection, bool), StoreErro
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.set_prepared_statement_cache_capacity(32);
-    if new {
+    // One that was killed while it was made has nothing in it yet.
+    let unmade = new || is_blank(&connection).map_err(|error| not_a_workspace(path, error))?;
+    if unmade {
         connection.pragma_update(None, "page_size", PAGE_SIZE)?;
         connection.execute_batch("PRAGMA journal_mode = WAL")?;
         connection.execute_batch(WRITE_PRAGMAS)?;
@@ -115,9 +117,7 @@ pub(super) fn open_to_write(path: &Path) -> Result<(Connection, bool), StoreErro
         transaction.execute_batch(TABLES)?;
         transaction.commit()?;
     } else {
-        connection
-            .execute_batch(WRITE_PRAGMAS)
-            .map_err(|error| not_a_workspace(path, error))?;
+        connection.execute_batch(WRITE_PRAGMAS)?;
         check_identity(&connection, path)?;
     }
     Ok((connection, new))
@@ -149,6 +149,14 @@ fn check_file(path: &Path) -> Result<(), StoreError> {
             path.display()
         ))),
     }
+}
+
+/// Whether nobody has put anything into the database.
+fn is_blank(connection: &Connection) -> rusqlite::Result<bool> {
+    let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let objects: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+    Ok(id == 0 && objects == 0)
 }
 
 fn check_identity(connection: &Connection, path: &Path) -> Result<(), StoreError> {
