@@ -3,14 +3,13 @@
 //! A missing program fails the test: an archive that was not tried is not known to work.
 
 use std::{
-    fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
 };
 
-use zipstream::Method;
+use zipstream::{Method, Options};
 
 use crate::support::{Entry, LEVEL_1, archive, mixed};
 
@@ -30,71 +29,79 @@ pub(crate) fn every_tool_reads(
     size: u64,
     too_slow: Option<&str>,
 ) {
+    let archive = archive.to_str().unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
-            let out = run("unzip", "unzip", |command| {
-                command
-                    .arg("-tqq")
-                    .arg(archive)
-                    .args(too_slow.into_iter().flat_map(|name| ["-x", name]))
-            });
-            assert_eq!(out, "");
+            let except = too_slow.into_iter().flat_map(|name| ["-x", name]);
+            let arguments: Vec<&str> = ["-tqq", archive].into_iter().chain(except).collect();
+            assert_eq!(say("unzip", &arguments), "");
         });
         scope.spawn(|| {
-            let out = run("7z", "p7zip-full", |command| {
-                command.args(["t", "-bd"]).arg(archive)
-            });
+            let out = say("7z", &["t", "-bd", archive]);
             assert!(out.contains("Everything is Ok"), "{out}");
             assert!(!out.to_lowercase().contains("warning"), "{out}");
             let files = format!("Files: {}", names.len());
             assert!(names.len() == 1 || out.contains(&files), "{out}");
         });
         scope.spawn(|| {
-            let out = run("python3", "python3", |command| {
-                command.args(["-c", PYTHON]).arg(archive)
-            });
+            let out = say("python3", &["-c", PYTHON, archive]);
             let mut lines = out.lines();
             assert_eq!(lines.next(), Some("None"), "no bad entry");
             assert_eq!(lines.next(), Some(size.to_string().as_str()));
             assert!(lines.eq(names), "names differ");
         });
         scope.spawn(|| {
-            let out = run("bsdtar", "libarchive-tools", |command| {
-                command.arg("-tf").arg(archive)
-            });
-            assert!(out.lines().eq(names), "names differ");
-            let mut command = program("bsdtar");
-            command.arg("-xOf").arg(archive);
-            assert_eq!(count_output(command), size);
+            assert!(
+                say("bsdtar", &["-tf", archive]).lines().eq(names),
+                "names differ"
+            );
+            let mut child = start("bsdtar", &["-xOf", archive]);
+            let count = io::copy(&mut child.stdout.take().unwrap(), &mut io::sink()).unwrap();
+            end("bsdtar", child);
+            assert_eq!(count, size);
         });
     });
 }
 
-/// Runs a program that must succeed; returns what it says on both channels.
-fn run(name: &str, package: &str, arguments: impl FnOnce(&mut Command) -> &mut Command) -> String {
-    let mut command = program(name);
-    let output = arguments(&mut command).output().unwrap_or_else(|error| {
-        panic!("cannot run `{name}`: {error}; this test needs it: apt-get install {package}")
-    });
-    let mut text = String::from_utf8(output.stdout).unwrap();
-    text.push_str(&String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{name}: {}\n{text}", output.status);
-    text
+/// The package that a program is in on Debian.
+const PACKAGES: [(&str, &str); 4] = [
+    ("unzip", "unzip"),
+    ("7z", "p7zip-full"),
+    ("python3", "python3"),
+    ("bsdtar", "libarchive-tools"),
+];
+
+/// Starts a program with pipes for its input and its output.
+fn start(name: &str, arguments: &[&str]) -> Child {
+    let package = PACKAGES.iter().find(|(program, _)| *program == name);
+    Command::new(name)
+        .args(arguments)
+        // Names are UTF-8 whatever the machine speaks.
+        .envs([("LC_ALL", "C.UTF-8"), ("PYTHONUTF8", "1")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| {
+            let package = package.map_or(name, |(_, package)| package);
+            panic!("cannot run {name}: {error}; this test needs it: apt-get install {package}")
+        })
 }
 
-fn program(name: &str) -> Command {
-    let mut command = Command::new(name);
-    // Names are UTF-8 whatever the machine speaks.
-    command.env("LC_ALL", "C.UTF-8").env("PYTHONUTF8", "1");
-    command
+/// Waits for a program that must succeed; returns what is left of its output, and then what it complained of.
+fn end(name: &str, child: Child) -> Vec<u8> {
+    let output = child.wait_with_output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{name}: {}: {complaint}",
+        output.status
+    );
+    [output.stdout, output.stderr].concat()
 }
 
-/// Bytes that a program writes until it ends well.
-fn count_output(mut command: Command) -> u64 {
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let count = io::copy(&mut child.stdout.take().unwrap(), &mut io::sink()).unwrap();
-    assert!(child.wait().unwrap().success());
-    count
+fn say(name: &str, arguments: &[&str]) -> String {
+    String::from_utf8(end(name, start(name, arguments))).unwrap()
 }
 
 fn written(bytes: &[u8]) -> tempfile::NamedTempFile {
@@ -104,7 +111,11 @@ fn written(bytes: &[u8]) -> tempfile::NamedTempFile {
 }
 
 fn check(entries: &[Entry]) {
-    let file = written(&archive(entries, LEVEL_1, 10_000));
+    check_at(1, entries);
+}
+
+fn check_at(level: u8, entries: &[Entry]) {
+    let file = written(&archive(entries, Options { threads: 2, level }, 10_000));
     let names: Vec<String> = entries.iter().map(|entry| entry.name.clone()).collect();
     let size = entries.iter().map(|entry| entry.content.len() as u64).sum();
     every_tool_reads(file.path(), &names, size, None);
@@ -122,32 +133,29 @@ fn every_tool_reads_a_single_entry() {
 
 #[test]
 fn every_tool_reads_stored_blocks() {
-    let entries = mixed();
-    let options = zipstream::Options {
-        threads: 2,
-        level: 0,
-    };
-    let file = written(&archive(&entries, options, 10_000));
-    let names: Vec<String> = entries.iter().map(|entry| entry.name.clone()).collect();
-    let size = entries.iter().map(|entry| entry.content.len() as u64).sum();
-    every_tool_reads(file.path(), &names, size, None);
+    check_at(0, &mixed());
+}
+
+#[test]
+#[should_panic(expected = "this test needs it: apt-get install")]
+fn a_missing_program_fails_the_test() {
+    say("no-such-program", &[]);
 }
 
 #[test]
 fn unpacked_contents_are_the_ones_given() {
     let entries = mixed();
     let file = written(&archive(&entries, LEVEL_1, 10_000));
+    let path = file.path().to_str().unwrap();
     for entry in &entries {
         for (name, arguments) in [
             ("unzip", ["-p"].as_slice()),
             ("bsdtar", &["-xOf"]),
             ("7z", &["x", "-so"]),
         ] {
-            let mut command = program(name);
-            command.args(arguments).arg(file.path()).arg(&entry.name);
-            let output = command.output().unwrap();
-            assert!(output.status.success(), "{name} {}: {output:?}", entry.name);
-            assert!(output.stdout == entry.content, "{name} {}", entry.name);
+            let arguments = [arguments, &[path, &entry.name]].concat();
+            let unpacked = end(name, start(name, &arguments));
+            assert!(unpacked == entry.content, "{name} {}", entry.name);
         }
     }
 }
@@ -161,42 +169,26 @@ fn libarchive_unpacks_from_a_pipe() {
         // Where a stored entry ends cannot be told from within when it holds what looks like its end.
         entries.retain(|entry| entry.name != "trap.zip");
         let bytes = archive(&entries, LEVEL_1, 10_000);
-        let mut child = program("bsdtar")
-            .args(["-xOf", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = start("bsdtar", &["-xOf", "-"]);
         let mut input = child.stdin.take().unwrap();
         let writer = thread::spawn(move || input.write_all(&bytes));
-        let mut unpacked = Vec::new();
-        child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_end(&mut unpacked)
-            .unwrap();
+        let unpacked = end("bsdtar", child);
         writer.join().unwrap().unwrap();
-        assert!(child.wait().unwrap().success());
         let expected: Vec<u8> = entries
             .into_iter()
             .flat_map(|entry| entry.content)
             .collect();
-        assert!(
-            unpacked == expected,
-            "{method:?}: {} of {} bytes",
-            unpacked.len(),
-            expected.len()
-        );
+        let lengths = (unpacked.len(), expected.len());
+        assert!(unpacked == expected, "{method:?}: {lengths:?} bytes");
     }
 }
 
 #[test]
 fn unpacked_files_have_plain_permissions() {
-    let file = written(&archive(&mixed()[3..4], LEVEL_1, 10_000));
-    let out = run("bsdtar", "libarchive-tools", |command| {
-        command.arg("-tvf").arg(file.path())
-    });
-    assert!(out.starts_with("-rw-r--r--"), "{out}");
-    assert!(File::open(file.path()).is_ok());
+    let file = written(&archive(&mixed(), LEVEL_1, 10_000));
+    let out = say("bsdtar", &["-tvf", file.path().to_str().unwrap()]);
+    assert!(
+        out.lines().all(|line| line.starts_with("-rw-r--r--")),
+        "{out}"
+    );
 }
