@@ -5,7 +5,11 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::io::Write;
 
+use export_room::store::StoreError;
+use export_room::store::dump::Dump;
+use tokio_util::sync::CancellationToken;
 use transcript::bson::{Doc, Value, id_text};
 use transcript::json::JsonLines;
 use transcript::message::Message;
@@ -18,10 +22,38 @@ pub type Check = fn(&[u8]);
 
 /// All of them, by the name of the target.
 pub const ALL: &[(&str, Check)] = &[
+    ("archive", archive),
     ("bson", bson),
     ("entry_names", entry_names),
     ("message", message),
 ];
+
+/// Reading a mongodump archive: never panics, hands out only whole documents, gives the same every time, and says in one
+/// line what is wrong.
+pub fn archive(input: &[u8]) {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(input).expect("a temporary file is written");
+    let read = || -> Result<usize, StoreError> {
+        let mut bytes = 0;
+        let dump = Dump::open(file.path())?;
+        let cancel = CancellationToken::new();
+        dump.scan(&|_| true, &cancel, &mut |_| {}, &mut |found| {
+            Doc::new(found.doc).expect("a whole document");
+            bytes += found.doc.len();
+            Ok(())
+        })?;
+        Ok(bytes)
+    };
+    match (read(), read()) {
+        (Ok(first), Ok(second)) => assert_eq!(first, second),
+        (Err(first), Err(second)) => {
+            let first = first.to_string();
+            assert_eq!(first, second.to_string());
+            assert!(!first.contains('\n'), "{first}");
+        }
+        (first, second) => panic!("{first:?}, then {second:?}"),
+    }
+}
 
 /// Reading a document: never panics, and a document that was found valid has no malformed element anywhere.
 pub fn bson(input: &[u8]) {
