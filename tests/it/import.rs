@@ -139,18 +139,15 @@ fn every_document_of_every_collection_is_kept_as_it_is() {
             fs::metadata(&workspace).unwrap().permissions().mode() & 0o777,
             0o600
         );
-        let beside: Vec<_> = fs::read_dir(directory.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| {
-                name.ends_with("-wal")
-                    && fs::metadata(directory.path().join(name)).unwrap().len() > 0
-            })
-            .collect();
-        assert!(
-            beside.is_empty(),
-            "the file alone is the workspace: {beside:?}"
-        );
+        drop(SqliteSource::open(&workspace).unwrap());
+        for suffix in ["-wal", "-shm", "-journal"] {
+            let beside = directory.path().join(format!("{form:?}.db{suffix}"));
+            assert!(
+                !beside.exists(),
+                "the file alone is the workspace: {}",
+                beside.display()
+            );
+        }
     }
 }
 

@@ -47,8 +47,7 @@ CREATE TABLE import_collection(collection TEXT PRIMARY KEY, documents INTEGER NO
 pub(super) const MESSAGE_IDS: &str = "CREATE UNIQUE INDEX IF NOT EXISTS message_id ON message(id)";
 
 /// What a connection is for; decides how much it may hold in memory.
-const READ_PRAGMAS: &str =
-    "PRAGMA cache_size = -2048; PRAGMA mmap_size = 0; PRAGMA temp_store = FILE;";
+const READ_PRAGMAS: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA mmap_size = 0; PRAGMA temp_store = FILE;";
 const WRITE_PRAGMAS: &str = "PRAGMA cache_size = -16384; PRAGMA mmap_size = 0; PRAGMA temp_store = FILE; \
      PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF;";
 
@@ -65,9 +64,20 @@ pub(crate) fn temporary() -> Result<Connection, StoreError> {
 
 /// Opens a workspace for reading.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
-    check_file(path)?;
+    // A connection that could write removes the files that WAL puts beside the database when it closes as the last one;
+    // `query_only` keeps it from writing. What is perhaps another program's is not even opened like that.
+    let access = if check_file(path)? {
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+    } else {
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+    };
     let open = |immutable: bool| -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | if immutable {
+                OpenFlags::SQLITE_OPEN_READ_ONLY
+            } else {
+                access
+            };
         let connection = if immutable {
             Connection::open_with_flags(immutable_uri(path), flags | OpenFlags::SQLITE_OPEN_URI)?
         } else {
@@ -135,12 +145,14 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
         .map_err(StoreError::io("create", path))
 }
 
-/// Looks at the first bytes before SQLite may touch anything.
-fn check_file(path: &Path) -> Result<(), StoreError> {
+/// Looks at the header before SQLite may touch anything; `true` when it has our mark (sqlite.org/fileformat2.html, 1.3).
+fn check_file(path: &Path) -> Result<bool, StoreError> {
     let mut file = fs::File::open(path).map_err(StoreError::io("open", path))?;
-    let mut magic = [0; 16];
-    match file.read_exact(&mut magic) {
-        Ok(()) if &magic == b"SQLite format 3\0" => Ok(()),
+    let mut header = [0; 100];
+    match file.read_exact(&mut header) {
+        Ok(()) if header.starts_with(b"SQLite format 3\0") => {
+            Ok(header[68..72] == APPLICATION_ID.to_be_bytes())
+        }
         Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
             Err(StoreError::io("read", path)(error))
         }
