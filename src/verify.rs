@@ -17,10 +17,14 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::export::archive::MANIFEST;
-use crate::export::report::MANIFEST_FORMAT;
+use crate::export::report::{MANIFEST_FORMAT, hex};
 
 /// Findings told one by one; further ones are counted.
 const FINDINGS: u64 = 100;
+/// General purpose flags of our entries: sizes follow the data, names are UTF-8 (APPNOTE 4.4.4).
+const FLAGS: u16 = 0x0808;
+/// External attributes of our entries: a regular file, `0644`.
+const ATTRIBUTES: u32 = 0o100_644 << 16;
 /// What stands once for every message of a page.
 const ARTICLE: &[u8] = b"<article class=\"m";
 
@@ -143,8 +147,22 @@ impl Check<'_> {
                     "entry {name}: does not follow the entry before it"
                 ));
             }
+            let time = entry.last_modified_dos();
+            let is_ours = (time.year(), time.month(), time.day()) == (1980, 1, 1)
+                && (time.hour(), time.minute(), time.second()) == (0, 0, 0)
+                && entry.external_attributes() == ATTRIBUTES
+                && entry.comment().as_bytes().is_empty()
+                && entry.flags().bits() == FLAGS;
             match archive.get_entry(wayfinder) {
-                Ok(local) => previous_end = end_of(&local)?,
+                Ok(local) => {
+                    let (end, agrees) = local_header(&local, &entry)?;
+                    previous_end = end;
+                    if !is_ours || !agrees {
+                        self.wrong(&format!(
+                            "entry {name}: its headers are not those that Export Room writes"
+                        ));
+                    }
+                }
                 Err(error) => self.wrong(&format!("entry {name}: {error}")),
             }
             if name == MANIFEST
@@ -216,17 +234,25 @@ impl Check<'_> {
     }
 }
 
-/// Where an entry ends: its data, and after it the descriptor that every entry of ours has.
-fn end_of(entry: &rawzip::ZipEntry<'_, FileReader>) -> Result<u64, VerifyError> {
+/// Where an entry ends (its data, and after it the descriptor that every entry of ours has), and whether the header
+/// before its data says the same as the central directory.
+fn local_header(
+    entry: &rawzip::ZipEntry<'_, FileReader>,
+    central: &rawzip::ZipFileHeaderRecord<'_>,
+) -> Result<(u64, bool), VerifyError> {
     let (_, data_end) = entry.compressed_data_range();
     let mut buffer = vec![0; rawzip::RECOMMENDED_BUFFER_SIZE];
+    let local = entry.local_header(&mut buffer)?;
+    let agrees = local.file_path().as_ref() == central.file_path().as_ref()
+        && local.last_modified_dos() == central.last_modified_dos()
+        && local.compression_method() == central.compression_method()
+        && local.flags().bits() == central.flags().bits()
+        && local.crc32() == 0;
     // Signature and CRC; then both sizes, of 8 bytes each when the header announced ZIP64 (APPNOTE 4.3.9).
-    let is_large = entry
-        .local_header(&mut buffer)?
+    let is_large = local
         .extra_fields()
         .any(|(id, _)| id == rawzip::extra_fields::ExtraFieldId::ZIP64);
-
-    Ok(data_end + if is_large { 24 } else { 16 })
+    Ok((data_end + if is_large { 24 } else { 16 }, agrees))
 }
 
 fn inflate<'a>(
@@ -329,12 +355,7 @@ impl Walk<'_, '_, '_> {
             }
         }
         if size == listed.size {
-            let digest = digest.finalize();
-            let agrees = listed.sha256.len() == 64
-                && digest.iter().enumerate().all(|(at, byte)| {
-                    listed.sha256.get(2 * at..2 * at + 2) == Some(format!("{byte:02x}").as_str())
-                });
-            if !agrees {
+            if hex(&digest.finalize()) != listed.sha256 {
                 self.check.wrong(&format!(
                     "entry {name}: its SHA-256 is not the one in {MANIFEST}: it has been changed"
                 ));
@@ -348,7 +369,7 @@ impl Walk<'_, '_, '_> {
         match count {
             Counter::File => self.check.verdict.files += 1,
             Counter::Lines { count, .. } | Counter::Articles { count, .. } => {
-                self.check.verdict.messages += count
+                self.check.verdict.messages += count;
             }
         }
         Ok(())
@@ -380,7 +401,10 @@ impl Counter {
     fn of(name: &str) -> Self {
         if name.starts_with("assets/") {
             Self::File
-        } else if name.ends_with(".json") {
+        } else if Path::new(name)
+            .extension()
+            .is_some_and(|kind| kind == "json")
+        {
             Self::Lines {
                 count: 0,
                 filled: false,
@@ -485,7 +509,7 @@ impl<'de> Visitor<'de> for ManifestSeed<'_, '_, '_, '_> {
                 "files" => manifest.files = map.next_value()?,
                 "problems" => manifest.problems = map.next_value()?,
                 "missing" => {
-                    manifest.missing = map.next_value_seed(Each(&mut |_: IgnoredAny| Ok(())))?
+                    manifest.missing = map.next_value_seed(Each(&mut |_: IgnoredAny| Ok(())))?;
                 }
                 "entries" => {
                     let walk = &mut *self.0;

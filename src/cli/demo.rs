@@ -22,6 +22,29 @@ use crate::store::Window;
 
 /// A small workspace with real public chat; `demo/ATTRIBUTION.md` names its authors and licence.
 const SAMPLE: &[u8] = include_bytes!("../../demo/workspace.archive.gz");
+/// The files of its FileSystem store.
+const FILES: &[(&str, &[u8])] = &[
+    (
+        "5uqakupa9DZC5rWdq.jpg",
+        include_bytes!("../../demo/files/5uqakupa9DZC5rWdq.jpg"),
+    ),
+    (
+        "F3NwjJ44PfZnKmxDR.csv",
+        include_bytes!("../../demo/files/F3NwjJ44PfZnKmxDR.csv"),
+    ),
+    (
+        "HQxrxL9ABPh3HWTGg",
+        include_bytes!("../../demo/files/HQxrxL9ABPh3HWTGg"),
+    ),
+    (
+        "m8GLvr5uxZHrmYHws.pdf",
+        include_bytes!("../../demo/files/m8GLvr5uxZHrmYHws.pdf"),
+    ),
+    (
+        "vNwJJDEYP7bu2yaaX.png",
+        include_bytes!("../../demo/files/vNwJJDEYP7bu2yaaX.png"),
+    ),
+];
 /// The room that is exported.
 const ROOM: &str = "general";
 
@@ -42,9 +65,17 @@ pub(super) async fn run(app: App, options: DemoOptions) -> anyhow::Result<ExitCo
         .context("cannot unpack the sample")?;
     let database = directory.join("workspace.db");
     import::import(&app, sample.path().to_owned(), database.clone()).await?;
+    let files = directory.join("files");
+    fs::create_dir_all(&files).with_context(|| format!("cannot make {}", files.display()))?;
+    for (name, bytes) in FILES {
+        fs::write(files.join(name), bytes)
+            .with_context(|| format!("cannot write to {}", files.display()))?;
+    }
     let mut result = ExitCode::SUCCESS;
     for format in [Format::Html, Format::Json] {
-        let workspace = app.open(&Address::Sqlite(database.clone()), None).await?;
+        let workspace = app
+            .open(&Address::Sqlite(database.clone()), Some(&files))
+            .await?;
         let room = find_room(&*workspace.source, ROOM).await?;
         let request = ExportRequest {
             room,
@@ -71,7 +102,7 @@ pub(super) async fn run(app: App, options: DemoOptions) -> anyhow::Result<ExitCo
            and open {directory}/general/GENERAL.html in a browser.\n\
          To look around:\n  \
            export-room rooms  --workspace sqlite:{directory}/workspace.db\n  \
-           export-room export --workspace sqlite:{directory}/workspace.db --room helpdesk --format html\n  \
+           export-room export --workspace sqlite:{directory}/workspace.db --room helpdesk --format html --files {directory}/files\n  \
            export-room verify {directory}/general.html.zip"
     );
     Ok(result)

@@ -37,6 +37,10 @@ const BYTES_PER_MESSAGE: u64 = 120;
 const CANDIDATES: usize = 20;
 
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 pub(super) struct ExportOptions {
     #[command(flatten)]
     workspace: WorkspaceOption,
@@ -293,12 +297,15 @@ pub(super) async fn find_room(source: &dyn MessageSource, name: &str) -> anyhow:
         count => {
             let mut list = String::new();
             for room in rooms.iter().take(CANDIDATES) {
-                list.push_str(&format!(
-                    "; {} ({} {})",
-                    room.id,
+                list.extend([
+                    "; ",
+                    &room.id,
+                    " (",
                     room.kind_in_words(),
-                    room.title
-                ));
+                    " ",
+                    &room.title,
+                    ")",
+                ]);
             }
             let more = if count > CANDIDATES { "; and more" } else { "" };
             bail!(

@@ -25,7 +25,7 @@ pub(super) async fn run(app: App, options: VerifyOptions) -> anyhow::Result<Exit
     let path = options.zip.clone();
     let work = tokio::task::spawn_blocking(move || {
         verify(&path, &app.cancel, &mut |finding| {
-            eprintln!("wrong: {}", show::one_line(finding))
+            eprintln!("wrong: {}", show::one_line(finding));
         })
     });
     let shown = show::one_line(&options.zip.display().to_string());
@@ -48,14 +48,12 @@ pub(super) async fn run(app: App, options: VerifyOptions) -> anyhow::Result<Exit
     );
     if !verdict.complete {
         eprintln!(
-            "the export itself was not complete when it was made: {} files missing{}",
-            show::number(verdict.missing),
-            verdict
-                .problems
-                .iter()
-                .map(|problem| format!("; {}", show::one_line(problem)))
-                .collect::<String>(),
+            "the export itself was not complete when it was made: {} files missing",
+            show::number(verdict.missing)
         );
+        for problem in &verdict.problems {
+            eprintln!("incomplete: {}", show::one_line(problem));
+        }
         return Ok(INCOMPLETE.into());
     }
     Ok(ExitCode::SUCCESS)

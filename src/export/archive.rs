@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 
 use transcript::output::{FilePlace, Output, ThreadRoot};
 use zipstream::{EntryOptions, Method, Options, ZipStream};
@@ -47,7 +48,9 @@ impl<W: Write> Output for Archive<W> {
 
     fn start_entry(&mut self, name: &str) -> Result<(), ExportError> {
         // A page is bounded by its renderer; the JSON of a whole room is not.
-        let large = name.ends_with(".json");
+        let large = Path::new(name)
+            .extension()
+            .is_some_and(|kind| kind == "json");
         self.zip.start_entry(EntryOptions {
             name,
             method: Method::Deflate,

@@ -34,17 +34,16 @@ pub(super) fn pack<W: Write>(
     for file in message.files() {
         let id = id_text(file.id);
         counts.referenced += 1;
-        let place = match archive.ledger.file(&id)? {
-            Some(place) => place,
-            None => {
-                let place = pack_file(job, &file, &id, archive)?;
-                if let FilePlace::Packed { size, .. } = &place {
-                    counts.packed += 1;
-                    counts.bytes += size;
-                }
-                archive.ledger.remember_file(&id, &place)?;
-                place
+        let place = if let Some(place) = archive.ledger.file(&id)? {
+            place
+        } else {
+            let place = pack_file(job, &file, &id, archive)?;
+            if let FilePlace::Packed { size, .. } = &place {
+                counts.packed += 1;
+                counts.bytes += size;
             }
+            archive.ledger.remember_file(&id, &place)?;
+            place
         };
         if let FilePlace::Missing(reason) = place {
             counts.missing += 1;
@@ -116,9 +115,10 @@ fn pack_file<W: Write>(
             "only {length} of {size} bytes are there"
         )));
     }
-    let name = match file.name.is_empty() {
-        false => file.name.to_str().into_owned(),
-        true => upload.name.unwrap_or_default(),
+    let name = if file.name.is_empty() {
+        upload.name.unwrap_or_default()
+    } else {
+        file.name.to_str().into_owned()
     };
     let entry = archive.ledger.reserve_name(&names::asset(id, &name))?;
     let large = length.is_none_or(|length| length > SMALL_LIMIT);

@@ -278,20 +278,24 @@ pub(super) fn write_manifest<W: Write>(
     zip.append(b"\n  ],\n  \"entries\": [")?;
     let mut first = true;
     while let Some(record) = zip.next_record(&mut records)? {
-        let digest = record
-            .sha256
-            .iter()
-            .fold(String::with_capacity(64), |mut text, byte| {
-                use std::fmt::Write;
-                let _ = write!(text, "{byte:02x}");
-                text
-            });
-        let line = serde_json::json!({"name": record.name, "size": record.size, "sha256": digest});
+        let line = serde_json::json!({"name": record.name, "size": record.size, "sha256": hex(&record.sha256)});
         let comma = if std::mem::take(&mut first) { "" } else { "," };
         zip.append(format!("{comma}\n    {line}").as_bytes())?;
     }
     zip.append(b"\n  ]\n}\n")?;
     Ok(zip.finish_entry()?)
+}
+
+/// Lower-case hexadecimal, as digests are written.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// ISO 8601 text of an instant in milliseconds.

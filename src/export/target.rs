@@ -11,6 +11,7 @@ use tempfile::NamedTempFile;
 use thiserror::Error;
 
 use super::progress::Progress;
+use super::report::hex;
 
 /// Free space is looked at again after this many bytes.
 const LOOK: u64 = 32 * 1024 * 1024;
@@ -113,7 +114,7 @@ impl Target {
                     .tempfile_in(&directory)
                     .map_err(|source| TargetError::Io {
                         path: directory.clone(),
-                        source: source_of(source),
+                        source: source_of(&source),
                     })?;
                 Kind::File {
                     file,
@@ -155,13 +156,7 @@ impl Target {
         let digest = sink.digest.finalize();
         let written = Written {
             bytes: sink.written,
-            sha256: digest
-                .iter()
-                .fold(String::with_capacity(64), |mut text, byte| {
-                    use std::fmt::Write;
-                    let _ = write!(text, "{byte:02x}");
-                    text
-                }),
+            sha256: hex(&digest),
         };
         match sink.kind {
             Kind::Stream(mut out) => out.flush().map_err(|source| TargetError::Io {
@@ -257,7 +252,7 @@ pub fn check_space(directory: &Path, needed: u64) -> Result<(), TargetError> {
 }
 
 /// `tempfile` wraps the path into the error's text; we name it ourselves.
-fn source_of(error: io::Error) -> io::Error {
+fn source_of(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
         None => io::Error::from(error.kind()),

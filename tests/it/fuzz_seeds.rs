@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 #[expect(
@@ -36,11 +36,11 @@ fn every_seed_passes() {
         for entry in fs::read_dir(fuzz().join("seeds").join(target)).unwrap() {
             let path = entry.unwrap().path();
             let mut bytes = Vec::new();
-            File::open(&path)
-                .unwrap()
-                .take(LARGEST + 1)
-                .read_to_end(&mut bytes)
-                .unwrap();
+            io::copy(
+                &mut File::open(&path).unwrap().take(LARGEST + 1),
+                &mut bytes,
+            )
+            .unwrap();
             assert!(bytes.len() as u64 <= LARGEST, "{} is large", path.display());
             println!("{}", path.display());
             check(&bytes);

@@ -5,11 +5,15 @@
     reason = "a test that cannot go on fails by panicking, in its helpers as well"
 )]
 
+mod cli;
+mod exports;
 mod fuzz_seeds;
 mod hostile_dumps;
 mod import;
+mod memory;
 mod sources;
 mod sources_shared;
 #[path = "../support/mod.rs"]
 mod support;
 mod tidy;
+mod verify;

@@ -10,9 +10,9 @@ use std::path::Path;
 use bson::{Bson, DateTime, Document, doc};
 
 /// The room that holds the generated messages.
-pub const ROOM: &str = "bigroom0000000001";
+pub(crate) const ROOM: &str = "bigroom0000000001";
 /// Its name.
-pub const NAME: &str = "big";
+pub(crate) const NAME: &str = "big";
 
 const WORDS: &str = "the to i a it you is in and of that on for have not with this can be if my but do just so what \
     get like are was me how no use there or from at your an all then work know want its should now try when install \
@@ -56,7 +56,7 @@ impl Numbers {
 }
 
 /// Writes a dump of a workspace with one room of `messages` messages into `directory`, as mongodump lays it out.
-pub fn dump(directory: &Path, messages: u64) -> io::Result<()> {
+pub(crate) fn dump(directory: &Path, messages: u64) -> io::Result<()> {
     let database = directory.join("rocketchat");
     fs::create_dir_all(&database)?;
     let room = doc! {"_id": ROOM, "t": "c", "name": NAME, "fname": NAME, "msgs": i64::try_from(messages).unwrap(), "usersCount": 300};
@@ -114,7 +114,8 @@ fn text(numbers: &mut Numbers, words: &[&str]) -> String {
         text.push_str(words[at]);
     }
     if numbers.one_in(4) {
-        text.push_str(&format!(" {}", numbers.below(100_000)));
+        text.push(' ');
+        text.push_str(&numbers.below(100_000).to_string());
     }
     text
 }

@@ -1,3 +1,5 @@
 //! What several behaviour tests need.
 
+pub(crate) mod cli;
 pub(crate) mod dump;
+pub(crate) mod generate;

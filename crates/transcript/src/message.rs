@@ -446,7 +446,7 @@ impl<'a> Message<'a> {
             match Field::of(key.0) {
                 // The first of two equal keys counts, as in MongoDB.
                 Some(field) if message.slots[field as usize].is_empty() => {
-                    message.slots[field as usize] = slot
+                    message.slots[field as usize] = slot;
                 }
                 Some(_) => {}
                 None => message.anomalies.add(Anomaly::UnknownField),

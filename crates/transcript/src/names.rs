@@ -25,13 +25,15 @@ pub fn safe(wanted: &str) -> String {
             name.push(character);
         }
     }
-    let mut name = cut(trim(&name));
+    let mut name = cut(trim(&name), MAX_NAME);
     if name.is_empty() {
         name.push_str("unnamed");
     }
     let stem = name.split('.').next().unwrap_or_default().len();
     if is_reserved(name[..stem].trim_end()) {
-        name.insert(stem, '-');
+        // An underscore: a trailing dash would be trimmed when a safe name is made safe once more.
+        name = cut(&name, MAX_NAME - 1);
+        name.insert(stem, '_');
     }
     name
 }
@@ -77,12 +79,12 @@ fn split_extension(name: &str) -> (&str, &str) {
     }
 }
 
-fn cut(name: &str) -> String {
-    if name.len() <= MAX_NAME {
+fn cut(name: &str, limit: usize) -> String {
+    if name.len() <= limit {
         return name.to_owned();
     }
     let (stem, extension) = split_extension(name);
-    let stem = &stem[..stem.floor_char_boundary(MAX_NAME - extension.len())];
+    let stem = &stem[..stem.floor_char_boundary(limit - extension.len())];
     format!("{}{extension}", trim(stem))
 }
 
@@ -123,7 +125,7 @@ mod tests {
                 "abc-a-b-c-d-e-f-g-h-i-j.txt",
             ),
             ("..x", "x"),
-            ("con", "con-"),
+            ("con", "con_"),
             ("-lead.json", "lead.json"),
             (
                 "Überblick – Größe (final).pdf",
@@ -143,9 +145,9 @@ mod tests {
             ("/etc/hosts", "etc-hosts"),
             ("C:\\temp\\report.txt", "C-temp-report.txt"),
             ("..", "unnamed"),
-            ("con.txt", "con-.txt"),
-            ("NUL", "NUL-"),
-            ("com1.log", "com1-.log"),
+            ("con.txt", "con_.txt"),
+            ("NUL", "NUL_"),
+            ("com1.log", "com1_.log"),
             ("com10.log", "com10.log"),
             ("new\nline.txt", "new-line.txt"),
             ("a\u{202e}gnp.exe", "a-gnp.exe"),
@@ -160,10 +162,23 @@ mod tests {
     }
 
     #[test]
+    fn a_reserved_name_stays_within_the_limit() {
+        // Found by fuzzing: the mark went in after the cut.
+        let name = safe(&format!("con.{}", "x".repeat(200)));
+        assert!(
+            name.len() <= MAX_NAME && name.starts_with("con_."),
+            "{name}"
+        );
+    }
+
+    #[test]
     fn cutting_keeps_the_extension_and_whole_characters() {
         let long = format!("{}.tar.gz", "ä".repeat(200));
         let name = safe(&long);
-        assert!(name.len() <= MAX_NAME && name.ends_with(".gz"), "{name}");
+        assert!(
+            name.len() <= MAX_NAME && split_extension(&name).1 == ".gz",
+            "{name}"
+        );
         let second = numbered(&format!("assets/{name}"), 12);
         assert!(
             second.ends_with("-12.gz") && second.len() <= MAX_NAME + "assets/".len(),

@@ -22,7 +22,8 @@ pub(crate) fn plain_prefix<const N: usize>(text: &[u8], specials: [Special; N]) 
         // Not ASCII, or below the space.
         let mut marks = word | word.wrapping_sub(ONES * 0x20) & !word;
         for special in specials {
-            let zero = (word | ONES * u64::from(special.ignore)) ^ (ONES * u64::from(special.byte));
+            let zero =
+                (word | (ONES * u64::from(special.ignore))) ^ (ONES * u64::from(special.byte));
             marks |= zero.wrapping_sub(ONES) & !zero;
         }
         let marks = marks & HIGH;
@@ -58,7 +59,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_first_special_byte_is_found(text in proptest::collection::vec(prop_oneof![8 => 0x20_u8..0x7f, 1 => any::<u8>()], 0..40)) {
-            let expected = text.iter().position(|&byte| byte < 0x20 || byte > 0x7f || matches!(byte, b'"' | b'&' | b'\''));
+            let expected = text.iter().position(|&byte| !(0x20..=0x7f).contains(&byte) || matches!(byte, b'"' | b'&' | b'\''));
             prop_assert_eq!(plain_prefix(&text, SPECIALS), expected.unwrap_or(text.len()));
         }
     }

@@ -39,6 +39,7 @@ impl Input {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let mut file = File::open(path).map_err(StoreError::io("open", path))?;
         let mut magic = Vec::with_capacity(3);
+        #[expect(clippy::disallowed_methods, reason = "three bytes at most")]
         (&mut file)
             .take(3)
             .read_to_end(&mut magic)

@@ -460,13 +460,11 @@ fn block_texts(out: &mut Vec<u8>, doc: Doc<'_>, depth: usize, deep: &mut bool) {
                 if matches!(
                     key.0,
                     b"text" | b"altText" | b"title" | b"description" | b"hint"
-                ) =>
+                ) && !text.is_empty() =>
             {
-                if !text.is_empty() {
-                    out.extend_from_slice(b"<div>");
-                    escape::lines(out, text.0);
-                    out.extend_from_slice(b"</div>");
-                }
+                out.extend_from_slice(b"<div>");
+                escape::lines(out, text.0);
+                out.extend_from_slice(b"</div>");
             }
             Value::Document(inner) | Value::Array(inner) => block_texts(out, inner, depth, deep),
             _ => {}

@@ -152,7 +152,7 @@ fn old_versions_stand_under_their_message() {
 #[test]
 fn raw_adds_the_whole_document_and_the_visitors_token_stays_inside_otherwise() {
     let doc = with(doc! {"msg": "x", "token": "secret", "zz": 1});
-    let text = render(&[doc.clone()], false);
+    let text = render(std::slice::from_ref(&doc), false);
     assert!(
         text.contains(r#""other":{"zz":1}"#) && !text.contains("secret"),
         "{text}"
