@@ -30,7 +30,7 @@ use crate::export::target::{Target, Written};
 use crate::store::{MessageSource, Window};
 
 /// Deflate level unless asked otherwise; `docs/performance.md` has the figures behind it.
-pub(super) const DEFAULT_LEVEL: u8 = 3;
+pub(super) const DEFAULT_LEVEL: u8 = 5;
 /// A line of JSON or HTML takes about this much of the ZIP.
 const BYTES_PER_MESSAGE: u64 = 120;
 /// Candidates listed for an ambiguous room.

@@ -182,7 +182,6 @@ fn renderer<W: Write>(
             from: request.window.from,
             to: request.window.to,
             exported_at: request.exported_at,
-            expected: report.messages.expected,
             files: report.files.packed,
             missing: report.files.missing,
             zone: request.zone.clone(),
@@ -200,7 +199,8 @@ impl Renderer {
     fn begin<W: Write>(&mut self, archive: &mut Archive<W>) -> Result<(), ExportError> {
         match self {
             Self::Json(json) => json.begin(archive),
-            Self::Html(html) => html.begin(archive),
+            // Pages begin when they have messages; the entry page comes last.
+            Self::Html(_) => Ok(()),
         }
     }
 

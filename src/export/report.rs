@@ -52,7 +52,9 @@ pub struct MessageCounts {
     pub history: u64,
     /// Hidden deleted messages that were left out.
     pub deleted: u64,
-    /// Those rendered, by type; ordinary ones under the empty type.
+    /// Those rendered that have no type: what people wrote.
+    pub ordinary: u64,
+    /// Those rendered that have a type, by type.
     pub by_type: BTreeMap<String, u64>,
 }
 
@@ -98,7 +100,11 @@ impl ExportReport {
 
     /// Counts a rendered message by its type.
     pub fn count_type(&mut self, message: &Message<'_>) {
-        let kind = message.kind().unwrap_or_default().to_str();
+        let Some(kind) = message.kind() else {
+            self.messages.ordinary += 1;
+            return;
+        };
+        let kind = kind.to_str();
         let by_type = &mut self.messages.by_type;
         if let Some(count) = by_type.get_mut(kind.as_ref()) {
             *count += 1;

@@ -1,7 +1,8 @@
 //! The HTML export: pages that read without network and without script.
 //!
 //! The entry page keeps Rocket.Chat's name, `<rid>.html`; further pages stand beside it. A page's size is bounded by
-//! messages and bytes, so that a browser opens a room of a million messages as fast as one of a hundred.
+//! messages and bytes, so that a browser opens a room of a million messages as fast as one of a hundred. The entry page
+//! waits in memory and is written last: only then are the counts known that its header shows.
 
 mod body;
 mod escape;
@@ -39,8 +40,6 @@ pub struct ExportInfo {
     pub to: Option<i64>,
     /// When the export was made, milliseconds.
     pub exported_at: i64,
-    /// Messages that the source counts, hidden ones included.
-    pub expected: u64,
     /// Files in the archive.
     pub files: u64,
     /// Files that are missing.
@@ -57,8 +56,12 @@ pub struct PagedHtml {
     iso: IsoWriter,
     style_digest: String,
     out: Vec<u8>,
+    /// The entry page's messages, once there is a second page.
+    entry: Vec<u8>,
     text: String,
+    rendered: u64,
     page: u32,
+    last_page: u32,
     on_page: u32,
     bytes_on_page: u64,
     day: Option<i64>,
@@ -81,18 +84,16 @@ impl PagedHtml {
             style_digest: page::style_digest(),
             info,
             out: Vec::with_capacity(2 * PIECE),
+            entry: Vec::new(),
             text: String::new(),
+            rendered: 0,
             page: 0,
+            last_page: 0,
             on_page: 0,
             bytes_on_page: 0,
             day: None,
             group: Group::default(),
         }
-    }
-
-    /// Begins the entry page.
-    pub fn begin<O: Output>(&mut self, out: &mut O) -> Result<(), O::Error> {
-        self.start_page(out)
     }
 
     /// Writes a message and, under it, the old versions of it.
@@ -106,10 +107,10 @@ impl PagedHtml {
             || self.bytes_on_page + self.out.len() as u64 >= BYTES_PER_PAGE
         {
             self.end_page(true, out)?;
-            self.page += 1;
             self.start_page(out)?;
         }
         self.on_page += 1;
+        self.rendered += 1;
         if message.get(Field::Tcount).is_some() {
             self.remember(message, out)?;
         }
@@ -123,9 +124,20 @@ impl PagedHtml {
         Ok(anomalies)
     }
 
-    /// Ends the last page.
+    /// Ends the last page and writes the entry page.
     pub fn finish<O: Output>(&mut self, out: &mut O) -> Result<(), O::Error> {
-        self.end_page(false, out)
+        self.end_page(false, out)?;
+        self.last_page = self.page;
+        self.page = 0;
+        out.start_entry(&self.page_name(0))?;
+        page::head(self);
+        out.write(&self.out)?;
+        out.write(&self.entry)?;
+        self.out.clear();
+        page::foot(self, self.last_page > 0);
+        out.write(&self.out)?;
+        self.out.clear();
+        out.finish_entry()
     }
 
     fn remember<O: Output>(&mut self, message: &Message<'_>, out: &mut O) -> Result<(), O::Error> {
@@ -175,27 +187,35 @@ impl PagedHtml {
         same
     }
 
+    /// Begins a page after the entry page.
     fn start_page<O: Output>(&mut self, out: &mut O) -> Result<(), O::Error> {
-        let name = self.page_name(self.page);
-        out.start_entry(&name)?;
+        self.page += 1;
         self.on_page = 0;
         self.bytes_on_page = 0;
         self.day = None;
         self.group.author.clear();
+        out.start_entry(&self.page_name(self.page))?;
         page::head(self);
         Ok(())
     }
 
     fn end_page<O: Output>(&mut self, more: bool, out: &mut O) -> Result<(), O::Error> {
+        if self.page == 0 {
+            self.entry = std::mem::take(&mut self.out);
+            return Ok(());
+        }
         page::foot(self, more);
         self.flush(out)?;
         out.finish_entry()
     }
 
+    /// Hands on what has been rendered, but for the entry page.
     fn flush<O: Output>(&mut self, out: &mut O) -> Result<(), O::Error> {
-        out.write(&self.out)?;
-        self.bytes_on_page += self.out.len() as u64;
-        self.out.clear();
+        if self.page > 0 {
+            out.write(&self.out)?;
+            self.bytes_on_page += self.out.len() as u64;
+            self.out.clear();
+        }
         Ok(())
     }
 

@@ -434,18 +434,19 @@ fn extras(html: &mut PagedHtml, message: &Message<'_>, deep: &mut bool) {
         }
     }
     reactions(out, message);
-    let mut count = |field, before: &str, after: &str| {
+    let mut count = |field, before: &str, one: &str, many: &str| {
         if let Some(count) = message.get(field).and_then(Value::integer) {
+            let unit = if count == 1 { one } else { many };
             escape::ours_tagged(
                 out,
                 "<p class=\"note\">",
-                format_args!("{before}{count}{after}"),
+                format_args!("{before} {count} {unit}"),
                 "</p>\n",
             );
         }
     };
-    count(Field::Tcount, "Thread with ", " replies");
-    count(Field::Dcount, "Discussion with ", " messages");
+    count(Field::Tcount, "Thread with", "reply", "replies");
+    count(Field::Dcount, "Discussion with", "message", "messages");
 }
 
 /// Every text, label and alternative text below a block, a line each.

@@ -45,9 +45,9 @@ pub(super) fn head(html: &mut PagedHtml) {
         facts(html);
     }
     html.out.extend_from_slice(b"</header>\n");
-    navigation(html, false);
+    navigation(html, html.page == 0 && html.last_page > 0);
     html.out.extend_from_slice(b"<main>\n");
-    if html.page == 0 && html.info.expected == 0 {
+    if html.page == 0 && html.rendered == 0 {
         html.out.extend_from_slice(
             b"<p class=\"note\">There are no messages in this room and window.</p>\n",
         );
@@ -79,7 +79,7 @@ fn facts(html: &mut PagedHtml) {
         ("Room", info.room.id.as_str()),
         ("Type", info.room.kind_in_words()),
         ("Window", &window),
-        ("Messages", &info.expected.to_string()),
+        ("Messages", &html.rendered.to_string()),
         ("Files", &files),
         ("Times in", &zone),
         ("Exported", &exported),
@@ -125,13 +125,16 @@ fn navigation(html: &mut PagedHtml, more: bool) {
     if html.page == 0 && !more {
         return;
     }
-    let mut links = Vec::with_capacity(3);
+    let mut links = Vec::with_capacity(4);
     if html.page > 0 {
         links.push((html.page_name(0), "First page"));
         links.push((html.page_name(html.page - 1), "Previous page"));
     }
     if more {
         links.push((html.page_name(html.page + 1), "Next page"));
+    }
+    if html.page == 0 {
+        links.push((html.page_name(html.last_page), "Last page"));
     }
     let out = &mut html.out;
     out.extend_from_slice(b"<nav class=\"pages\" aria-label=\"Pages\">");

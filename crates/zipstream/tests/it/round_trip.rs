@@ -1,6 +1,6 @@
 //! Any entries, read back by the `zip` crate.
 
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 
 use proptest::prelude::*;
 use zipstream::{Method, Options};
