@@ -9,22 +9,19 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use flate2::read::DeflateDecoder;
-use rawzip::{CompressionMethod, FileReader, ZipArchive, ZipArchiveEntryWayfinder};
+use rawzip::{CompressionMethod, FileReader, ReaderAt, ZipArchive, ZipArchiveEntryWayfinder};
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
+use zipstream::{EntryRecord, Frame, Method, directory_end};
 
 use crate::export::archive::MANIFEST;
 use crate::export::report::{MANIFEST_FORMAT, hex};
 
 /// Findings told one by one; further ones are counted.
 const FINDINGS: u64 = 100;
-/// General purpose flags of our entries: sizes follow the data, names are UTF-8 (APPNOTE 4.4.4).
-const FLAGS: u16 = 0x0808;
-/// External attributes of our entries: a regular file, `0644`.
-const ATTRIBUTES: u32 = 0o100_644 << 16;
 /// What stands once for every message of a page.
 const ARTICLE: &[u8] = b"<article class=\"m";
 
@@ -120,8 +117,8 @@ impl Check<'_> {
         }
     }
 
-    /// Walks the central directory once: one manifest, safe names, entries one after the other without gaps to hide
-    /// something in.
+    /// Walks the central directory once: safe names, one manifest, and every byte that is not an entry's data exactly
+    /// as Export Room writes it, from the first byte of the file to the last.
     fn structure(
         &mut self,
         archive: &ZipArchive<FileReader>,
@@ -129,6 +126,7 @@ impl Check<'_> {
     ) -> Result<(ZipArchiveEntryWayfinder, CompressionMethod), VerifyError> {
         let mut manifest = None;
         let mut previous_end = 0;
+        let mut listing_at = archive.directory_offset();
         let mut count = 0_u64;
         let mut entries = archive.entries(buffer);
         while let Some(entry) = entries.next_entry()? {
@@ -142,45 +140,48 @@ impl Check<'_> {
                 self.wrong(&format!("entry {name}: not a name that Export Room gives"));
             }
             let wayfinder = entry.wayfinder();
-            if entry.local_header_offset() != previous_end {
+            let method = entry.compression_method();
+            let record = EntryRecord {
+                name: name.clone(),
+                method: if method == CompressionMethod::STORE {
+                    Method::Store
+                } else {
+                    Method::Deflate
+                },
+                large: is_large(&archive.get_entry(wayfinder)?)?,
+                offset: entry.local_header_offset(),
+                size: entry.uncompressed_size_hint(),
+                compressed_size: entry.compressed_size_hint(),
+                crc32: entry.crc32(),
+                sha256: [0; 32],
+            };
+            let frame = Frame::of(&record);
+            let data = record.offset + frame.header.len() as u64;
+            let after = data.saturating_add(record.compressed_size);
+            let file = archive.get_ref();
+            if record.offset != previous_end
+                || !stands(file, record.offset, &frame.header)?
+                || !stands(file, after, &frame.descriptor)?
+                || !stands(file, listing_at, &frame.listing)?
+            {
                 self.wrong(&format!(
-                    "entry {name}: does not follow the entry before it"
+                    "entry {name}: its headers are not those that Export Room writes"
                 ));
             }
-            let time = entry.last_modified_dos();
-            let is_ours = (time.year(), time.month(), time.day()) == (1980, 1, 1)
-                && (time.hour(), time.minute(), time.second()) == (0, 0, 0)
-                && entry.external_attributes() == ATTRIBUTES
-                && entry.comment().as_bytes().is_empty()
-                && entry.flags().bits() == FLAGS;
-            match archive.get_entry(wayfinder) {
-                Ok(local) => {
-                    let (end, agrees) = local_header(&local, &entry)?;
-                    previous_end = end;
-                    if !is_ours || !agrees {
-                        self.wrong(&format!(
-                            "entry {name}: its headers are not those that Export Room writes"
-                        ));
-                    }
-                }
-                Err(error) => self.wrong(&format!("entry {name}: {error}")),
-            }
-            if name == MANIFEST
-                && manifest
-                    .replace((wayfinder, entry.compression_method()))
-                    .is_some()
-            {
+            previous_end = after.saturating_add(frame.descriptor.len() as u64);
+            listing_at += frame.listing.len() as u64;
+            if name == MANIFEST && manifest.replace((wayfinder, method)).is_some() {
                 self.wrong(&format!("there are several {MANIFEST}"));
             }
         }
-        if count != archive.entries_hint() {
-            self.wrong(&format!(
-                "the ZIP says {} entries and lists {count}",
-                archive.entries_hint()
-            ));
-        }
-        if previous_end != archive.directory_offset() {
-            self.wrong("there is something between the last entry and the central directory");
+        let directory = archive.directory_offset();
+        let end = directory_end(count, listing_at - directory, directory);
+        let file = archive.get_ref();
+        if previous_end != directory
+            || !stands(file, listing_at, &end)?
+            || file.read_at(&mut [0], listing_at + end.len() as u64)? != 0
+        {
+            self.wrong("the central directory is not the one that Export Room writes");
         }
         manifest.ok_or(VerifyError::NoManifest)
     }
@@ -234,25 +235,25 @@ impl Check<'_> {
     }
 }
 
-/// Where an entry ends (its data, and after it the descriptor that every entry of ours has), and whether the header
-/// before its data says the same as the central directory.
-fn local_header(
-    entry: &rawzip::ZipEntry<'_, FileReader>,
-    central: &rawzip::ZipFileHeaderRecord<'_>,
-) -> Result<(u64, bool), VerifyError> {
-    let (_, data_end) = entry.compressed_data_range();
+/// Whether the header before an entry's data announces ZIP64.
+fn is_large(entry: &rawzip::ZipEntry<'_, FileReader>) -> Result<bool, VerifyError> {
     let mut buffer = vec![0; rawzip::RECOMMENDED_BUFFER_SIZE];
-    let local = entry.local_header(&mut buffer)?;
-    let agrees = local.file_path().as_ref() == central.file_path().as_ref()
-        && local.last_modified_dos() == central.last_modified_dos()
-        && local.compression_method() == central.compression_method()
-        && local.flags().bits() == central.flags().bits()
-        && local.crc32() == 0;
-    // Signature and CRC; then both sizes, of 8 bytes each when the header announced ZIP64 (APPNOTE 4.3.9).
-    let is_large = local
-        .extra_fields()
-        .any(|(id, _)| id == rawzip::extra_fields::ExtraFieldId::ZIP64);
-    Ok((data_end + if is_large { 24 } else { 16 }, agrees))
+    let header = entry.local_header(&mut buffer)?;
+    let mut fields = header.extra_fields();
+    Ok(fields.any(|(id, _)| id == rawzip::extra_fields::ExtraFieldId::ZIP64))
+}
+
+/// Whether exactly these bytes stand at this place of the file.
+fn stands(file: &FileReader, at: u64, expected: &[u8]) -> io::Result<bool> {
+    let mut found = vec![0; expected.len()];
+    let mut filled = 0;
+    while filled < found.len() {
+        match file.read_at(&mut found[filled..], at.saturating_add(filled as u64))? {
+            0 => return Ok(false),
+            read => filled += read,
+        }
+    }
+    Ok(found == expected)
 }
 
 fn inflate<'a>(

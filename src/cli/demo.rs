@@ -96,14 +96,18 @@ pub(super) async fn run(app: App, options: DemoOptions) -> anyhow::Result<ExitCo
         }
     }
     let directory = directory.display();
+    // As it was called: it need not be on the path.
+    let program = std::env::args()
+        .next()
+        .unwrap_or_else(|| "export-room".to_owned());
     eprintln!(
         "\nThe exports are in {directory}. To read one:\n  \
            unzip -d {directory}/general {directory}/general.html.zip\n  \
            and open {directory}/general/GENERAL.html in a browser.\n\
          To look around:\n  \
-           export-room rooms  --workspace sqlite:{directory}/workspace.db\n  \
-           export-room export --workspace sqlite:{directory}/workspace.db --room helpdesk --format html --files {directory}/files\n  \
-           export-room verify {directory}/general.html.zip"
+           {program} rooms  --workspace sqlite:{directory}/workspace.db\n  \
+           {program} export --workspace sqlite:{directory}/workspace.db --room helpdesk --format html --files {directory}/files\n  \
+           {program} verify {directory}/general.html.zip"
     );
     Ok(result)
 }

@@ -23,8 +23,10 @@ use crate::store::{DocBatch, MessageQuery, MessageSource, RoomId};
 
 /// Messages between two looks at the counters and the cancellation.
 const STRIDE: u64 = 256;
-/// A group of messages of one millisecond is rendered without waiting for its end when it has this many bytes.
-const GROUP_LIMIT: usize = 32 * 1024 * 1024;
+/// A group of messages of one millisecond is rendered without waiting for its end when it has this many bytes, or this
+/// many messages.
+const GROUP_BYTES: usize = 16 * 1024 * 1024;
+const GROUP_MESSAGES: usize = 4096;
 
 /// A file export with the parts it needs.
 pub struct FileExport {
@@ -256,7 +258,9 @@ impl<W: Write> Rendering<W> {
                 }
             };
         }
-        if message.ts() != self.group_ts || self.group.size() + doc.len() > GROUP_LIMIT {
+        let full =
+            self.group.size() + doc.len() > GROUP_BYTES || self.group.len() >= GROUP_MESSAGES;
+        if message.ts() != self.group_ts || full {
             self.end_group()?;
             self.group_ts = message.ts();
         }

@@ -379,7 +379,8 @@ impl JsonLines {
         self.member("remote");
         self.line
             .extend_from_slice(if has_file { b"false" } else { b"true" });
-        if let Some((file, place)) = files.of_attachment(doc) {
+        let file = files.of_attachment(doc);
+        if let Some((file, place)) = file {
             self.member("fileId");
             string(&mut self.line, id_text(file.id).as_bytes());
             if !file.name.is_empty() {
@@ -390,8 +391,11 @@ impl JsonLines {
         }
         for (name, value) in doc.elements().map_while(Result::ok) {
             let name_text = std::str::from_utf8(name.0).unwrap_or_default();
+            // A key of the workspace must not stand beside ours of the same name: readers take the last.
             let written = ATTACHMENT.contains(&name_text)
-                || matches!(name_text, "url" | "remote" | "fileId" | "fileName");
+                || matches!(name_text, "url" | "remote")
+                || file.is_some()
+                    && matches!(name_text, "fileId" | "fileName" | "path" | "missing");
             if written || DERIVED.contains(&name_text) {
                 continue;
             }

@@ -73,7 +73,7 @@ fields! {
     Urls = b"urls",
     /// Reactions.
     Reactions = b"reactions",
-    /// Personal stars: never exported.
+    /// Personal stars: exported only as part of a whole document.
     Starred = b"starred",
     /// Pinned.
     Pinned = b"pinned",
@@ -115,7 +115,7 @@ fields! {
     TranslationProvider = b"translationProvider",
     /// Shown to one user only.
     Private = b"private",
-    /// Token of an omnichannel visitor: a credential, never exported.
+    /// Token of an omnichannel visitor, a credential: exported only as part of a whole document.
     Token = b"token",
     /// Visitor's page.
     Navigation = b"navigation",

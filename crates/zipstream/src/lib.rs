@@ -51,6 +51,7 @@ mod cutter;
 mod deflate;
 mod error;
 mod format;
+mod frame;
 mod name;
 mod pool;
 mod record;
@@ -58,6 +59,7 @@ mod stream;
 
 pub use alone::{DeflateTotals, deflate_alone};
 pub use error::{NameFault, ZipError};
+pub use frame::{Frame, directory_end};
 pub use record::{EntryRecord, Records};
 pub use stream::{Totals, ZipStream};
 

@@ -139,6 +139,32 @@ fn each_attachment_has_its_own_file() {
 }
 
 #[test]
+fn an_attachment_keeps_the_id_of_a_file_that_the_message_has_lost() {
+    let doc = with(
+        doc! {"msg": "", "attachments": [{"type": "removed-file", "fileId": "X", "text": "_File removed_"}]},
+    );
+    let text = render(&[doc], false);
+    assert!(
+        text.contains(r#""remote":true,"fileId":"X","text":"_File removed_""#),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_workspace_cannot_put_its_own_path_beside_ours() {
+    let doc = with(
+        doc! {"msg": "", "file": {"_id": "F", "name": "f.txt"}, "attachments": [{"type": "file", "path": "../../etc"}]},
+    );
+    let text = render(&[doc], false);
+    assert_eq!(
+        text.matches(r#""path":"#).count(),
+        2,
+        "one in the attachment, one in files: {text}"
+    );
+    assert!(!text.contains("etc"), "{text}");
+}
+
+#[test]
 fn old_versions_stand_under_their_message() {
     let old = with(doc! {"_id": "h1", "msg": "old", "_hidden": true, "parent": "m1"});
     let text = render(&[with(doc! {"msg": "new"}), old], false);
