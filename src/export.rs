@@ -64,10 +64,10 @@ pub enum ExportError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// A temporary file could not be made.
-    #[error("cannot make a temporary file: {0}")]
+    #[error("cannot make a temporary file; is the disk of TMPDIR full?")]
     Spool(#[source] io::Error),
     /// A report could not be written as JSON.
-    #[error("cannot write the manifest: {0}")]
+    #[error("cannot write the manifest")]
     Manifest(#[from] serde_json::Error),
 }
 

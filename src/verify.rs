@@ -48,16 +48,16 @@ pub struct Verdict {
 #[derive(Debug, Error)]
 pub enum VerifyError {
     /// It could not be read.
-    #[error("cannot read it: {0}")]
+    #[error("cannot read it")]
     Io(#[from] io::Error),
     /// It is no ZIP, or is cut off.
-    #[error("not a whole ZIP archive: {0}")]
+    #[error("not a whole ZIP archive")]
     Zip(#[from] rawzip::Error),
     /// It is another program's ZIP.
     #[error("there is no {MANIFEST} in it, so it was not made by Export Room, or not whole")]
     NoManifest,
     /// Its manifest is damaged or of another version.
-    #[error("its {MANIFEST} cannot be read: {0}")]
+    #[error("its {MANIFEST} cannot be read")]
     Manifest(#[source] serde_json::Error),
     /// The user stopped it.
     #[error(transparent)]

@@ -173,18 +173,27 @@ pub(super) async fn export(
             let display = Arc::clone(&display);
             move |missing| display.missing(missing)
         }),
+        on_damaged: Box::new({
+            let display = Arc::clone(&display);
+            move |message| display.damaged(message)
+        }),
     };
     let expected = export.count(&request).await?;
-    let target = if to_stdout {
-        Target::stream(Box::new(io::stdout()), Arc::clone(&progress))
-    } else {
-        Target::file(
-            &output,
-            force,
-            expected.saturating_mul(BYTES_PER_MESSAGE),
-            Arc::clone(&progress),
-        )?
+    let needed = expected.saturating_mul(BYTES_PER_MESSAGE);
+    let (path, target_progress) = (output.clone(), Arc::clone(&progress));
+    let target = tokio::task::spawn_blocking(move || {
+        if to_stdout {
+            Ok(Target::stream(Box::new(io::stdout()), target_progress))
+        } else {
+            Target::file(&path, force, needed, target_progress)
+        }
+    });
+    // Opening a pipe waits for its reader, who may never come.
+    let target = tokio::select! {
+        target = target => target.context("the output could not be opened")??,
+        () = app.cancel.cancelled() => return Err(ExportError::Cancelled.into()),
     };
+    let history = request.history;
     let room = request.room.id.clone();
     let work = tokio::task::spawn_blocking(move || {
         let (target, report) = export.run(&request, expected, target)?;
@@ -200,7 +209,7 @@ pub(super) async fn export(
     } else {
         output.display().to_string()
     };
-    display.finished(&place, &written, &report, started.elapsed());
+    display.finished(&place, &written, &report, history, started.elapsed());
     Ok(if report.is_complete() {
         ExitCode::SUCCESS
     } else {
@@ -291,7 +300,7 @@ pub(super) async fn find_room(source: &dyn MessageSource, name: &str) -> anyhow:
     }
     match rooms.len() {
         0 => bail!(
-            "there is no room {shown} in this workspace; `export-room rooms` lists those there are"
+            "there is no room `{shown}` in this workspace; `export-room rooms` lists those there are"
         ),
         1 => Ok(rooms.remove(0)),
         count => {
@@ -316,13 +325,16 @@ pub(super) async fn find_room(source: &dyn MessageSource, name: &str) -> anyhow:
     }
 }
 
+/// `NAME.FORMAT.zip`: the name is cut, not what tells the formats apart.
 fn default_output(room: &RoomInfo, format: Format) -> PathBuf {
     let stem = room
         .name
         .as_deref()
         .filter(|_| room.kind != "d")
         .unwrap_or(&room.id);
-    names::safe(&format!("{stem}.{}.zip", format.name())).into()
+    let stem = names::safe(stem);
+    let stem = &stem[..stem.floor_char_boundary(100)];
+    format!("{stem}.{}.zip", format.name()).into()
 }
 
 /// Most memory that this process has had resident so far, in bytes; `None` where the system does not tell
@@ -418,7 +430,23 @@ impl Display {
         self.bar.suspend(|| eprintln!("{}", show::one_line(&line)));
     }
 
-    fn finished(&self, place: &str, written: &Written, report: &ExportReport, elapsed: Duration) {
+    fn damaged(&self, message: &str) {
+        if self.kind == ProgressOption::Json {
+            eprintln!("{}", serde_json::json!({"damaged": {"message": message}}));
+            return;
+        }
+        let line = format!("damaged: only a part of message {message} could be read");
+        self.bar.suspend(|| eprintln!("{}", show::one_line(&line)));
+    }
+
+    fn finished(
+        &self,
+        place: &str,
+        written: &Written,
+        report: &ExportReport,
+        history: bool,
+        elapsed: Duration,
+    ) {
         let rendered = report.messages.rendered;
         let seconds = elapsed.as_secs_f64().max(0.001);
         #[expect(
@@ -443,6 +471,14 @@ impl Display {
         }
         if self.kind == ProgressOption::None {
             return;
+        }
+        let (old, deleted) = (report.messages.history, report.messages.deleted);
+        if !history && old + deleted > 0 {
+            eprintln!(
+                "left out: {} old versions and {} deleted messages that the server kept; --history shows them",
+                show::number(old),
+                show::number(deleted),
+            );
         }
         let missing = match report.files.missing {
             0 => String::new(),

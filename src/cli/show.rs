@@ -1,8 +1,13 @@
 //! Text for terminals: nothing from a workspace can move the cursor or fake a line.
 
-/// `text` on one line without control and direction characters.
+/// Characters of a line; what a workspace says can be as long as it likes.
+const LONGEST: usize = 1000;
+
+/// `text` on one line without control and direction characters, cut where nobody reads on.
 pub(super) fn one_line(text: &str) -> String {
-    text.chars()
+    let mut line: String = text
+        .chars()
+        .take(LONGEST)
         .map(|character| match character {
             '\n' | '\t' => ' ',
             '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
@@ -11,7 +16,11 @@ pub(super) fn one_line(text: &str) -> String {
             character if character.is_control() => '\u{fffd}',
             character => character,
         })
-        .collect()
+        .collect();
+    if text.chars().nth(LONGEST).is_some() {
+        line.push('…');
+    }
+    line
 }
 
 /// A whole number with thousands apart.

@@ -40,6 +40,8 @@ pub struct FileExport {
     pub cancel: CancellationToken,
     /// Told of every file that is missing, when it is found to be.
     pub on_missing: Box<dyn Fn(&MissingFile) + Send + Sync>,
+    /// Told the `_id` of every message that is damaged.
+    pub on_damaged: Box<dyn Fn(&str) + Send + Sync>,
 }
 
 impl FileExport {
@@ -79,6 +81,7 @@ impl FileExport {
             .begin(Phase::Messages, report.messages.expected);
         let mut rendering = Rendering {
             history: request.history,
+            on_damaged: &*self.on_damaged,
             renderer: renderer(request, &report, &archive)?,
             report,
             oddities: Oddities::default(),
@@ -93,7 +96,7 @@ impl FileExport {
         while let Some(batch) = batches.next()? {
             for doc in batch.docs() {
                 rendering.doc(doc)?;
-                if rendering.report.messages.read % STRIDE == 0 {
+                if rendering.report.messages.read.is_multiple_of(STRIDE) {
                     job.check_cancelled()?;
                     job.progress.advance(STRIDE);
                 }
@@ -227,8 +230,9 @@ impl Renderer {
 }
 
 /// The second pass: messages into their renderer, counted.
-struct Rendering<W: Write> {
+struct Rendering<'a, W: Write> {
     history: bool,
+    on_damaged: &'a (dyn Fn(&str) + Send + Sync),
     renderer: Renderer,
     report: ExportReport,
     oddities: Oddities,
@@ -241,7 +245,7 @@ struct Rendering<W: Write> {
     last_id: String,
 }
 
-impl<W: Write> Rendering<W> {
+impl<W: Write> Rendering<'_, W> {
     fn doc(&mut self, doc: &[u8]) -> Result<(), ExportError> {
         self.report.messages.read += 1;
         let message = Message::read(doc);
@@ -311,6 +315,10 @@ impl<W: Write> Rendering<W> {
     ) -> Result<(), ExportError> {
         let anomalies = self.renderer.message(message, history, &mut self.archive)?;
         if !anomalies.is_empty() {
+            if anomalies.iter().any(|anomaly| anomaly == Anomaly::Damaged) {
+                self.report.messages.damaged += 1;
+                (self.on_damaged)(&message.id());
+            }
             self.oddities.add(anomalies, message, &self.archive)?;
         }
         let report = &mut self.report;

@@ -10,7 +10,9 @@ use transcript::output::{FilePlace, ThreadRoot};
 
 /// The temporary database failed, most likely because its disk is full.
 #[derive(Debug, Error)]
-#[error("the export's temporary index failed: {0}")]
+#[error(
+    "the temporary index of the export failed; if the disk of TMPDIR is full, free some space or set TMPDIR to a larger one"
+)]
 pub struct LedgerError(#[from] rusqlite::Error);
 
 /// Names taken, files packed or missing, threads begun, oddities met.

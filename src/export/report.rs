@@ -52,6 +52,8 @@ pub struct MessageCounts {
     pub history: u64,
     /// Hidden deleted messages that were left out.
     pub deleted: u64,
+    /// Those of which only a part could be read, because their document is damaged.
+    pub damaged: u64,
     /// Those rendered that have no type: what people wrote.
     pub ordinary: u64,
     /// Those rendered that have a type, by type.
@@ -120,6 +122,12 @@ impl ExportReport {
 
     /// Compares what was counted with what was read: a difference means that the export is not complete.
     pub fn reconcile(&mut self) {
+        if self.messages.damaged > 0 {
+            self.problems.push(format!(
+                "{} messages are damaged in the workspace; what could be read of them is exported",
+                self.messages.damaged
+            ));
+        }
         let MessageCounts {
             expected,
             read,

@@ -1,7 +1,7 @@
 //! Where a ZIP goes: a file that appears only when it is whole, or a stream.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,6 +26,9 @@ pub enum TargetError {
     /// There is a file, and it was not said that it may go.
     #[error("{} exists; choose another name with -o, or say --force to replace it", .0.display())]
     Exists(PathBuf),
+    /// What would be replaced is no ZIP: a workspace, a dump, anybody's file.
+    #[error("{} is not a ZIP; --force replaces only ZIPs, so choose another name with -o", .0.display())]
+    NotAZip(PathBuf),
     /// The disk has too little room.
     #[error("{}: about {} MB are needed and {} MB are free; free some space or choose another place with -o",
         .directory.display(), .needed.div_ceil(1_000_000), .free / 1_000_000)]
@@ -38,7 +41,7 @@ pub enum TargetError {
         free: u64,
     },
     /// The system refused.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -93,6 +96,9 @@ impl Target {
             path: path.to_owned(),
             source,
         };
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.file_name().is_none() {
+            return Err(io(io::Error::from(io::ErrorKind::IsADirectory)));
+        }
         let kind = match fs::metadata(path) {
             Ok(found) if found.is_dir() => {
                 return Err(io(io::Error::from(io::ErrorKind::IsADirectory)));
@@ -102,6 +108,9 @@ impl Target {
                 File::options().write(true).open(path).map_err(io)?,
             )),
             Ok(_) if !replace => return Err(TargetError::Exists(path.to_owned())),
+            Ok(found) if found.len() > 0 && !is_zip(path).map_err(io)? => {
+                return Err(TargetError::NotAZip(path.to_owned()));
+            }
             Ok(_) | Err(_) => {
                 let directory = match path.parent() {
                     Some(parent) if parent != Path::new("") => parent.to_owned(),
@@ -233,6 +242,16 @@ impl Write for Sink {
     }
 }
 
+/// Whether a file begins as a ZIP does, with an entry or, when it is empty, with its end (APPNOTE 4.3.7, 4.3.16).
+fn is_zip(path: &Path) -> io::Result<bool> {
+    let mut begin = [0; 4];
+    match File::open(path)?.read_exact(&mut begin) {
+        Ok(()) => Ok(matches!(&begin, b"PK\x03\x04" | b"PK\x05\x06")),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether `needed` bytes and the reserve are free on the disk of a directory.
 pub fn check_space(directory: &Path, needed: u64) -> Result<(), TargetError> {
     let disk = statvfs(directory).map_err(|error| TargetError::Io {
@@ -315,7 +334,15 @@ mod tests {
             Target::file(&path, false, 0, Arc::default()),
             Err(TargetError::Exists(_))
         ));
+        assert!(
+            matches!(
+                Target::file(&path, true, 0, Arc::default()),
+                Err(TargetError::NotAZip(_))
+            ),
+            "a workspace, say"
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        fs::write(&path, "PK\x03\x04").unwrap();
         Target::file(&path, true, 0, Arc::default())
             .unwrap()
             .commit()

@@ -4,7 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use bson::doc;
+
 use crate::support::cli::{Ran, command, entries, manifest, ran, run, text};
+use crate::support::dump::{DumpBuilder, Form};
 use crate::support::generate;
 
 /// The demo workspace as an address.
@@ -41,7 +44,7 @@ fn bad_input_is_one_line_that_says_what_to_do_and_nothing_is_written() {
     let cases: &[(&[&str], &str)] = &[
         (
             &["--room", "nowhere", "--format", "json", "-o", zip],
-            "there is no room nowhere",
+            "there is no room `nowhere`",
         ),
         (
             &["--room", "@alice", "--format", "json", "-o", zip],
@@ -211,12 +214,12 @@ fn a_room_is_named_by_id_name_or_username() {
 fn an_existing_file_is_replaced_only_when_asked() {
     let directory = tempfile::tempdir().unwrap();
     let zip = directory.path().join("out.zip");
-    fs::write(&zip, "mine").unwrap();
+    fs::write(&zip, "PK\x03\x04mine").unwrap();
     let arguments = ["--room", "empty-hall", "--format", "json", "-o", text(&zip)];
     let ran = export(&arguments);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("--force"), "{}", ran.stderr);
-    assert_eq!(fs::read_to_string(&zip).unwrap(), "mine");
+    assert_eq!(fs::read_to_string(&zip).unwrap(), "PK\x03\x04mine");
     let ran = export(&[&arguments[..], &["--force"]].concat());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(
@@ -493,4 +496,137 @@ fn the_demo_works_twice_in_an_empty_directory() {
             assert_eq!(run(&["verify", text(&zip)]).code, 0);
         }
     }
+}
+
+#[test]
+fn a_workspace_is_never_replaced_by_its_own_export() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("chat.db");
+    let address = format!("sqlite:{}", database.display());
+    let dump = format!("{}/demo/workspace.archive.gz", env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(run(&["import", &dump, "--workspace", &address]).code, 0);
+    let before = fs::metadata(&database).unwrap().len();
+    let ran = run(&[
+        "export",
+        "--workspace",
+        &address,
+        "--room",
+        "vault",
+        "--format",
+        "html",
+        "--force",
+        "-o",
+        text(&database),
+    ]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains("--force replaces only ZIPs"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(fs::metadata(&database).unwrap().len(), before);
+}
+
+#[test]
+fn a_damaged_message_makes_the_export_incomplete_and_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut dump = DumpBuilder::new();
+    dump.add("rocketchat_room", &doc! {"_id": "R", "t": "c", "name": "r"});
+    let message = |id: &str| doc! {"_id": id, "rid": "R", "ts": bson::DateTime::from_millis(1), "u": {"_id": "u"}, "msg": "text", "alias": "x"};
+    dump.add("rocketchat_message", &message("whole"));
+    let mut bytes = message("broken").to_vec().unwrap();
+    let at = bytes
+        .windows(5)
+        .position(|window| window == b"alias")
+        .unwrap();
+    bytes[at - 1] = 0x55;
+    dump.add_raw("rocketchat_message", bytes);
+    let address = format!(
+        "dump:{}",
+        dump.write(Form::Directory, directory.path()).display()
+    );
+    let zip = directory.path().join("out.zip");
+    let ran = run(&[
+        "export",
+        "--workspace",
+        &address,
+        "--room",
+        "r",
+        "--format",
+        "json",
+        "-o",
+        text(&zip),
+    ]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("damaged: only a part of message broken could be read"),
+        "{}",
+        ran.stderr
+    );
+    let manifest = manifest(&entries(&zip));
+    assert_eq!(manifest["complete"], false);
+    assert_eq!(manifest["messages"]["damaged"], 1);
+    assert_eq!(manifest["anomalies"][0]["messages"][0], "broken");
+    assert_eq!(
+        run(&["verify", text(&zip)]).code,
+        1,
+        "whole, but not complete"
+    );
+}
+
+#[test]
+fn waiting_for_the_reader_of_a_pipe_can_be_interrupted() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let demo = demo();
+    let mut child = command(&[
+        "export",
+        "--workspace",
+        &demo,
+        "--room",
+        "vault",
+        "--format",
+        "json",
+        "--progress",
+        "none",
+        "-o",
+        text(&pipe),
+    ])
+    .spawn()
+    .unwrap();
+    // From the moment that it catches the signal (`SigCgt` of proc(5)), one is enough.
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let catches = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let mask = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigCgt:"))
+            .unwrap();
+        u64::from_str_radix(mask.trim(), 16).unwrap() & 0b10 != 0
+    };
+    while !catches() {
+        assert!(Instant::now() < deadline, "it never listened");
+        std::thread::yield_now();
+    }
+    let killed = std::process::Command::new("kill")
+        .args(["-s", "INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "still waiting");
+        std::thread::yield_now();
+    };
+    assert_eq!(status.code(), Some(130));
 }

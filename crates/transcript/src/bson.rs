@@ -478,6 +478,7 @@ pub fn id_text(value: Value<'_>) -> Cow<'_, str> {
         Value::Int32(number) => number.to_string().into(),
         Value::Int64(number) => number.to_string().into(),
         Value::Double(number) => number.to_string().into(),
+        Value::Document(doc) | Value::Array(doc) => hex(doc.0).into(),
         other => format!("{other:?}").into(),
     }
 }

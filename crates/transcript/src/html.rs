@@ -215,6 +215,8 @@ impl PagedHtml {
             out.write(&self.out)?;
             self.bytes_on_page += self.out.len() as u64;
             self.out.clear();
+            // One message of many megabytes must not keep its memory for the rest of the room.
+            self.out.shrink_to(2 * PIECE);
         }
         Ok(())
     }

@@ -130,6 +130,8 @@ impl JsonLines {
         if self.line.len() >= PIECE {
             out.write(&self.line)?;
             self.line.clear();
+            // One message of many megabytes must not keep its memory for the rest of the room.
+            self.line.shrink_to(2 * PIECE);
         }
         Ok(anomalies)
     }
