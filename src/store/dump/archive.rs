@@ -5,7 +5,7 @@
 //! complete and what the CRC-64 of its documents is. The archive itself has no end mark: it is complete when all its
 //! collections are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crc64fast::Digest;
@@ -20,8 +20,9 @@ use crate::store::StoreError;
 const MAGIC: i32 = 0x8199_e26d_u32.cast_signed();
 /// Stands where a document's length would, after the prelude and after each block.
 const TERMINATOR: i32 = -1;
-/// Collections in the prelude, and bytes of their descriptions, that are still believable.
+/// Collections, and bytes of the prelude and of names met later, that are still believable.
 const MAX_COLLECTIONS: usize = 100_000;
+const MAX_PRELUDE: usize = 16 << 20;
 
 /// A recognised archive.
 #[derive(Debug)]
@@ -93,7 +94,8 @@ impl Archive {
     ) -> Result<(), StoreError> {
         let (mut reader, _) = start(&self.path)?;
         let mut open: BTreeMap<(String, String), Digest> = BTreeMap::new();
-        let mut complete: Vec<String> = Vec::new();
+        let mut complete: BTreeSet<String> = BTreeSet::new();
+        let mut names = 0;
         let mut seen = 0;
         while let Some((_, header)) = reader.document()? {
             let block = Block::read(header)
@@ -101,8 +103,14 @@ impl Archive {
             let ours = block.database == self.database;
             let visited = ours && wanted(&block.collection);
             let name = (block.database, block.collection);
-            let mut digest = open.remove(&name).unwrap_or_default();
-            if open.len() > MAX_COLLECTIONS || complete.len() > MAX_COLLECTIONS {
+            let mut digest = open.remove(&name).unwrap_or_else(|| {
+                names += name.0.len() + name.1.len();
+                Digest::default()
+            });
+            if open.len() > MAX_COLLECTIONS
+                || complete.len() > MAX_COLLECTIONS
+                || names > MAX_PRELUDE
+            {
                 return Err(reader.damaged("there are too many collections"));
             }
             loop {
@@ -138,7 +146,7 @@ impl Archive {
                     )));
                 }
                 if ours {
-                    complete.push(name.1);
+                    complete.insert(name.1);
                 }
             } else {
                 open.insert(name, digest);
@@ -153,7 +161,7 @@ impl Archive {
         let mut unfinished: Vec<String> = self
             .collections
             .iter()
-            .filter(|name| !complete.contains(name))
+            .filter(|name| !complete.contains(*name))
             .cloned()
             .chain(begun)
             .collect();
@@ -204,6 +212,7 @@ fn start(path: &Path) -> Result<(Reader, Databases), StoreError> {
     let mut databases = Databases::new();
     let mut header = true;
     let mut count = 0;
+    let mut size = 0;
     loop {
         let length = reader
             .length()?
@@ -213,6 +222,10 @@ fn start(path: &Path) -> Result<(Reader, Databases), StoreError> {
             return Ok((reader, databases));
         }
         let (_, bytes) = reader.take(length)?;
+        size += bytes.len();
+        if size > MAX_PRELUDE {
+            return Err(reader.damaged("its list of collections is too long"));
+        }
         if std::mem::take(&mut header) {
             continue;
         }
