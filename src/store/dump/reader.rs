@@ -2,11 +2,11 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use crate::store::StoreError;
 
@@ -59,7 +59,7 @@ impl Input {
         Ok(Self {
             path: path.to_owned(),
             bytes: if compressed {
-                Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(
+                Box::new(Members::new(io::BufReader::with_capacity(
                     64 << 10,
                     counted,
                 )))
@@ -87,6 +87,63 @@ impl<R: Read> Read for Counted<R> {
         let count = self.inner.read(buffer)?;
         self.read.set(self.read.get() + count as u64);
         Ok(count)
+    }
+}
+
+/// Unpacks gzip data of one or more members.
+struct Members<R> {
+    /// `None` after a failure.
+    current: Option<GzDecoder<R>>,
+    first: bool,
+    /// Whether the current member's beginning was right.
+    begun: bool,
+}
+
+/// Behind a member is something else than another one.
+#[derive(Debug, thiserror::Error)]
+#[error("something follows the end of the gzip data")]
+struct Follows;
+
+impl<R: BufRead> Members<R> {
+    fn new(packed: R) -> Self {
+        Self {
+            current: Some(GzDecoder::new(packed)),
+            first: true,
+            begun: false,
+        }
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let follows = || io::Error::new(io::ErrorKind::InvalidData, Follows);
+        while let Some(decoder) = &mut self.current {
+            match decoder.read(buffer) {
+                Ok(0) if !buffer.is_empty() => {}
+                Err(error)
+                    if error.kind() == io::ErrorKind::InvalidInput
+                        && !self.first
+                        && !self.begun =>
+                {
+                    return Err(follows());
+                }
+                other => {
+                    self.begun |= other.is_ok();
+                    return other;
+                }
+            }
+            match decoder.get_mut().fill_buf()?.first() {
+                None => return Ok(0),
+                Some(0x1f) => {}
+                Some(_) => return Err(follows()),
+            }
+            self.current = self
+                .current
+                .take()
+                .map(|decoder| GzDecoder::new(decoder.into_inner()));
+            (self.first, self.begun) = (false, false);
+        }
+        Ok(0)
     }
 }
 
@@ -203,9 +260,15 @@ impl Reader {
             return StoreError::io("read", &self.input.path)(error);
         }
         match error.kind() {
+            _ if error
+                .get_ref()
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<Follows>) =>
+            {
+                self.damaged(&Follows.to_string())
+            }
             io::ErrorKind::UnexpectedEof => self.damaged("its gzip data is cut off"),
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-                self.damaged("its gzip data is damaged, or something else follows it")
+                self.damaged("its gzip data is damaged")
             }
             _ => StoreError::io("read", &self.input.path)(error),
         }
