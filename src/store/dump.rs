@@ -56,6 +56,12 @@ impl Dump {
         let kind = fs::metadata(path).map_err(StoreError::io("open", path))?;
         let layout = if kind.is_dir() {
             Layout::Directory(find_database(path)?)
+        } else if !kind.is_file() {
+            // Opening a pipe would wait for someone who writes into it; and a dump is read more than once.
+            return Err(StoreError::NotOurs(format!(
+                "{} is no dump: it is neither a directory nor a regular file; write what it gives into a file first",
+                path.display()
+            )));
         } else {
             Layout::Archive(Archive::open(path)?)
         };
