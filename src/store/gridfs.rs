@@ -14,6 +14,9 @@ use crate::blob::{BlobError, BlobKey, BlobReader};
 /// Most bytes handed out at once; buckets may have larger chunks.
 const PIECE: usize = 1 << 20;
 
+/// Chunks that a file can have: drivers number them with 32 bits.
+const MAX_CHUNKS: i64 = i32::MAX as i64;
+
 /// Where the documents of GridFS are. Blocking.
 pub(crate) trait Chunks: Send + Sync + 'static {
     /// The file's record.
@@ -86,14 +89,20 @@ fn check(chunks: &dyn Chunks, bucket: &str, id: &str) -> Result<Result<Plan, Str
     let length = number("length");
     let mut expected = match (length, number("chunkSize")) {
         (Some(0), _) => Some(0),
-        (Some(length), Some(size @ 1..)) => i64::try_from(length.div_ceil(size)).ok(),
+        (Some(length), Some(size @ 1..)) => match i64::try_from(length.div_ceil(size)) {
+            Ok(count @ ..=MAX_CHUNKS) => Some(count),
+            _ => return Ok(Err("the length in its record is damaged".to_owned())),
+        },
         _ => None,
     };
+    let mut damaged = false;
     let mut hole = None;
     let mut next = 0;
     let mut count = 0_i64;
     chunks.numbers(bucket, id, &mut |n| {
-        if n < 0 || expected.is_some_and(|expected| n >= expected) {
+        if n < 0 || n >= expected.unwrap_or(MAX_CHUNKS) {
+            // What does not belong to the file does no harm, as long as it is known what does.
+            damaged |= expected.is_none();
             return true;
         }
         count += 1;
@@ -103,6 +112,9 @@ fn check(chunks: &dyn Chunks, bucket: &str, id: &str) -> Result<Result<Plan, Str
         next = n + 1;
         true
     })?;
+    if damaged {
+        return Ok(Err("chunk numbers are damaged".to_owned()));
+    }
     if count == 0 && expected != Some(0) {
         return Ok(Err("chunks missing".to_owned()));
     }
