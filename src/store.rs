@@ -117,10 +117,12 @@ pub trait MessageCursor: Send {
 }
 
 /// Why a workspace could not be read or written.
+///
+/// A text does not repeat its source: who prints an error prints the whole chain.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The operating system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried: `read`, `write`, `open`.
         action: &'static str,
@@ -148,12 +150,27 @@ pub enum StoreError {
         /// What is free.
         available: u64,
     },
-    /// SQLite's own failure.
+    /// The disk that temporary files are on is full.
+    #[error(
+        "the disk of the temporary directory {} is full; make space there, or set TMPDIR to a directory on another disk",
+        path.display()
+    )]
+    TemporaryFull {
+        /// The temporary directory.
+        path: PathBuf,
+    },
+    /// SQLite's own failure. Not a source: its own sources say the same once more.
     #[error("workspace database: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
     /// The operation was cancelled by the user.
     #[error("cancelled")]
     Cancelled,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
 }
 
 impl StoreError {
@@ -164,6 +181,41 @@ impl StoreError {
             action,
             path,
             source,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blob::BlobError;
+
+    #[test]
+    fn a_reason_is_told_once() {
+        let full = || {
+            rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
+                Some("database or disk is full".to_owned()),
+            )
+        };
+        let gone = || StoreError::io("read", "/x")(io::ErrorKind::NotFound.into());
+        for (error, expected) in [
+            (
+                anyhow::Error::from(gone()),
+                "cannot read /x: entity not found",
+            ),
+            (
+                BlobError::from(gone()).into(),
+                "cannot read /x: entity not found",
+            ),
+            (
+                StoreError::from(full()).into(),
+                "workspace database: database or disk is full",
+            ),
+            (StoreError::NotOurs("no dump".to_owned()).into(), "no dump"),
+            (StoreError::Cancelled.into(), "cancelled"),
+        ] {
+            assert_eq!(format!("{error:#}"), expected);
         }
     }
 }

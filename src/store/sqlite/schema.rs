@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -60,6 +60,32 @@ pub(crate) fn temporary() -> Result<Connection, StoreError> {
     connection.execute_batch(TABLES)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
+}
+
+/// SQLite's "database or disk is full" of a [`temporary`] workspace, with the directory that it is in.
+pub(crate) fn name_full_temporary(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+            StoreError::TemporaryFull {
+                path: temporary_directory(),
+            }
+        }
+        other => other,
+    }
+}
+
+/// Where SQLite puts its temporary files (sqlite.org/tempfiles.html, 5).
+fn temporary_directory() -> PathBuf {
+    let named = ["SQLITE_TMPDIR", "TMPDIR"]
+        .into_iter()
+        .filter_map(std::env::var_os)
+        .map(PathBuf::from);
+    let usual = ["/var/tmp", "/usr/tmp", "/tmp"].map(PathBuf::from);
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    named
+        .chain(usual)
+        .find(|path| path.is_dir() && rustix::fs::access(path, access).is_ok())
+        .unwrap_or_else(|| PathBuf::from("."))
 }
 
 /// Opens a workspace for reading.
@@ -130,7 +156,7 @@ pub(super) fn open_to_write(path: &Path) -> Result<(Connection, bool), StoreErro
         connection.execute_batch(WRITE_PRAGMAS)?;
         check_identity(&connection, path)?;
     }
-    Ok((connection, new))
+    Ok((connection, unmade))
 }
 
 /// A workspace holds password hashes and private talk: nobody else may read it.
@@ -147,6 +173,23 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
 
 /// Looks at the header before SQLite may touch anything; `true` when it has our mark (sqlite.org/fileformat2.html, 1.3).
 fn check_file(path: &Path) -> Result<bool, StoreError> {
+    let not_ours = |what| {
+        Err(StoreError::NotOurs(format!(
+            "{} is no workspace of Export Room: it is {what}; make one with `export-room import`",
+            path.display()
+        )))
+    };
+    match fs::metadata(path) {
+        // Opening a pipe would wait for someone who writes into it.
+        Ok(found) if !found.is_file() && !found.is_dir() => return not_ours("no regular file"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(StoreError::NotOurs(format!(
+                "there is no {}; make it with `export-room import`",
+                path.display()
+            )));
+        }
+        _ => {}
+    }
     let mut file = fs::File::open(path).map_err(StoreError::io("open", path))?;
     let mut header = [0; 100];
     match file.read_exact(&mut header) {
@@ -156,10 +199,7 @@ fn check_file(path: &Path) -> Result<bool, StoreError> {
         Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
             Err(StoreError::io("read", path)(error))
         }
-        _ => Err(StoreError::NotOurs(format!(
-            "{} is no workspace of Export Room: it is no SQLite database; make one with `export-room import`",
-            path.display()
-        ))),
+        _ => not_ours("no SQLite database"),
     }
 }
 
@@ -227,4 +267,27 @@ fn immutable_uri(path: &Path) -> String {
     }
     uri.push_str("?immutable=1");
     uri
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_temporary_disk_is_named_with_what_to_do() {
+        let catalogue = temporary().unwrap();
+        catalogue
+            .execute_batch("PRAGMA max_page_count = 40")
+            .unwrap();
+        let error = catalogue
+            .execute_batch("INSERT INTO room VALUES('r', 'c', 'n', 'f', zeroblob(1 << 20))")
+            .unwrap_err();
+        let error = name_full_temporary(error.into());
+        let text = format!("{:#}", anyhow::Error::from(error));
+        assert!(
+            text.starts_with("the disk of the temporary directory /")
+                && text.ends_with("another disk"),
+            "{text}"
+        );
+    }
 }
