@@ -18,7 +18,7 @@ use export_room::store::{StoreError, UploadId};
 use rusqlite::{Connection, OpenFlags};
 use tokio_util::sync::CancellationToken;
 
-use crate::sources::{id_of, import_quietly, messages, subjects_of, whole_room};
+use crate::sources::{id_of, import_quietly, make_pipe, messages, subjects_of, whole_room};
 use crate::support::dump::{DumpBuilder, Form};
 
 /// Enough small messages for several transactions, and a document in every kind of collection.
@@ -301,27 +301,40 @@ fn an_import_killed_at_any_point_is_completed_by_the_next() {
 }
 
 #[test]
-fn after_a_killed_import_another_dump_can_be_imported() {
+fn another_dump_is_refused_while_an_import_is_not_finished() {
     let directory = tempfile::tempdir().unwrap();
-    let path = dump().write(Form::Directory, directory.path());
+    let first = dump().write(Form::Directory, directory.path());
     let workspace = directory.path().join("x.db");
     // Late enough that messages are written already.
     let total = Cell::new(0);
     import(
-        &Dump::open(&path).unwrap(),
+        &Dump::open(&first).unwrap(),
         &directory.path().join("y.db"),
         &mut |_| total.set(total.get() + 1),
         &CancellationToken::new(),
     )
     .unwrap();
-    interrupted(&path, &workspace, total.get() - 5).unwrap_err();
-    let mut other = DumpBuilder::new();
-    other.add(
-        "rocketchat_message",
-        &doc! {"_id": "m00001", "rid": "elsewhere", "ts": DateTime::from_millis(0)},
-    );
-    let path = other.write(Form::Archive, directory.path());
-    import_quietly(&path, &workspace);
+    interrupted(&first, &workspace, total.get() - 5).unwrap_err();
+    let killed = content(&workspace);
+    let other = newer().write(Form::Archive, directory.path());
+    for _ in 0..2 {
+        let error = refused(&other, &workspace);
+        assert!(matches!(error, StoreError::NotOurs(_)), "{error}");
+        let text = error.to_string();
+        for word in [
+            first.to_str().unwrap(),
+            workspace.to_str().unwrap(),
+            "is not finished",
+            "start with a new file",
+        ] {
+            assert!(text.contains(word), "{text}");
+        }
+        assert!(!text.contains('\n'));
+        assert!(content(&workspace) == killed);
+        SqliteSource::open(&workspace).unwrap_err();
+    }
+    import_quietly(&first, &workspace);
+    import_quietly(&other, &workspace);
     let copies = content(&workspace)
         .into_iter()
         .filter(|(key, _)| key.contains("m00001"))
@@ -330,16 +343,92 @@ fn after_a_killed_import_another_dump_can_be_imported() {
     assert_eq!(integrity(&workspace), "ok");
 }
 
+/// A dump with one message that [`dump`] has too, and some that it has not.
+fn newer() -> DumpBuilder {
+    let mut newer = DumpBuilder::new();
+    for n in 0..5 {
+        newer.add("rocketchat_room", &doc! {"_id": format!("new-{n}")});
+    }
+    newer.add(
+        "rocketchat_message",
+        &doc! {"_id": "m00001", "rid": "elsewhere", "ts": DateTime::from_millis(0)},
+    );
+    newer
+}
+
+/// The error of an import that cannot succeed.
+fn refused(path: &Path, workspace: &Path) -> StoreError {
+    import(
+        &Dump::open(path).unwrap(),
+        workspace,
+        &mut |_| {},
+        &CancellationToken::new(),
+    )
+    .unwrap_err()
+}
+
+#[test]
+fn a_damaged_dump_leaves_a_finished_workspace_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let workspace = directory.path().join("x.db");
+    let whole = dump().write(Form::Directory, directory.path());
+    import_quietly(&whole, &workspace);
+    let before = content(&workspace);
+    for form in Form::ALL {
+        let place = directory.path().join(format!("damaged-{form:?}"));
+        fs::create_dir(&place).unwrap();
+        let path = newer().write(form, &place);
+        // The last file, so that all others would have been written before.
+        let file = if path.is_dir() {
+            let mut files: Vec<_> = fs::read_dir(path.join("rocketchat"))
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.to_str().unwrap().contains("_room.bson"))
+                .collect();
+            files.sort();
+            files.pop().unwrap()
+        } else {
+            path.clone()
+        };
+        let bytes = fs::read(&file).unwrap();
+        fs::write(&file, &bytes[..bytes.len() - 3]).unwrap();
+        let error = refused(&path, &workspace);
+        assert!(matches!(error, StoreError::Corrupt(_)), "{form:?}: {error}");
+        // Stopped while it is checked, it has changed nothing either.
+        interrupted(&path, &workspace, 1).unwrap_err();
+        SqliteSource::open(&workspace).unwrap();
+        assert!(content(&workspace) == before, "{form:?}");
+        assert!(import_quietly(&whole, &workspace).already);
+        // Whole again it is taken, and only then.
+        fs::write(&file, &bytes).unwrap();
+        let copy = directory.path().join(format!("{form:?}.db"));
+        fs::copy(&workspace, &copy).unwrap();
+        import_quietly(&path, &copy);
+        assert!(content(&copy) != before, "{form:?}");
+    }
+}
+
 #[test]
 fn progress_only_goes_forward_and_arrives() {
     let directory = tempfile::tempdir().unwrap();
-    for form in Form::ALL {
+    import_quietly(
+        &newer().write(Form::Directory, &directory.path().join("newer")),
+        &directory.path().join("again.db"),
+    );
+    // The last one is read twice.
+    let names = ["a.db", "b.db", "c.db", "d.db"];
+    assert_eq!(names.len(), Form::ALL.len());
+    for (form, name) in Form::ALL
+        .into_iter()
+        .zip(names)
+        .chain([(Form::Directory, "again.db"), (Form::Archive, "again.db")])
+    {
         let path = dump().write(form, directory.path());
         let mut all: Vec<(ImportStep, u64, u64)> = Vec::new();
         let mut documents = 0;
         let outcome = import(
             &Dump::open(&path).unwrap(),
-            &directory.path().join(format!("{form:?}.db")),
+            &directory.path().join(name),
             &mut |progress| {
                 assert!(progress.documents >= documents);
                 documents = progress.documents;
@@ -440,11 +529,22 @@ fn a_file_that_is_not_ours_is_refused_and_left_alone() {
         StoreError::Io { .. }
     ));
     let none = directory.path().join("none.db");
-    assert!(matches!(
-        SqliteSource::open(&none).unwrap_err(),
-        StoreError::Io { .. }
-    ));
+    assert_eq!(
+        SqliteSource::open(&none).unwrap_err().to_string(),
+        format!(
+            "there is no {}; make it with `export-room import`",
+            none.display()
+        )
+    );
     assert!(!none.exists());
+    let pipe = directory.path().join("pipe.db");
+    make_pipe(&pipe);
+    for error in [
+        SqliteSource::open(&pipe).unwrap_err(),
+        import(&dump, &pipe, &mut |_| {}, &CancellationToken::new()).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("no regular file"), "{error}");
+    }
 }
 
 #[test]

@@ -1,4 +1,7 @@
 //! Loads a dump into a workspace file: can be stopped at any point and continued, and done twice changes nothing.
+//!
+//! A workspace is finished or it is not: one import at a time is under way in it. What is finished already is only
+//! written to after the whole dump has been read once, so that a damaged dump leaves it as it is.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,7 +30,7 @@ const MESSAGES: &str = "rocketchat_message";
 /// What an import is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportStep {
-    /// Reading the dump; `done` and `total` are bytes of its files.
+    /// Reading the dump; `done` and `total` are bytes of its files, twice when all of it is checked beforehand.
     Read,
     /// Writing the sorted messages; `done` and `total` are messages.
     Messages,
@@ -62,8 +65,9 @@ pub struct ImportOutcome {
 /// Loads a dump into a workspace file, which is made when it does not exist. Documents that are there already are
 /// replaced by the dump's, other documents stay.
 ///
-/// A failed or killed import leaves a file that says so when it is opened; the same import continues it. After
-/// [`StoreError::Corrupt`] a file that did not exist before is removed again.
+/// A failed or killed import leaves a file that says so when it is opened; the same import continues it, and another
+/// is refused as [`StoreError::NotOurs`]. After [`StoreError::Corrupt`] a file that did not exist before is removed
+/// again, and one that was finished is as it was.
 pub fn import(
     dump: &Dump,
     path: &Path,
@@ -72,7 +76,7 @@ pub fn import(
 ) -> Result<ImportOutcome, StoreError> {
     check_space(dump, path)?;
     let (connection, new) = schema::open_to_write(path)?;
-    let outcome = Import::begin(&connection, dump, path)
+    let outcome = Import::begin(&connection, dump, path, progress, cancel)
         .and_then(|import| import.run(progress, cancel))
         .map_err(|error| name_full_disk(error, path));
     drop(connection);
@@ -108,19 +112,34 @@ struct Import<'a> {
     last_message: Option<Vec<u8>>,
     /// Whether the dump was imported before.
     already: bool,
+    /// Bytes of the dump's files that were read to check them.
+    checked: u64,
     /// Documents and bytes since the last commit.
     pending: (u64, u64),
 }
 
 impl<'a> Import<'a> {
-    /// Finds out what is to be done.
-    fn begin(connection: &'a Connection, dump: &'a Dump, path: &Path) -> Result<Self, StoreError> {
+    /// Finds out what is to be done, and that the dump may be written over what is there.
+    fn begin(
+        connection: &'a Connection,
+        dump: &'a Dump,
+        path: &Path,
+        progress: &mut dyn FnMut(ImportProgress<'_>),
+        cancel: &CancellationToken,
+    ) -> Result<Self, StoreError> {
         let fingerprint = fingerprint(dump)?;
-        let before: Option<(bool, Option<Vec<u8>>)> = connection
+        let before: Option<Before> = connection
             .query_row(
-                "SELECT finished, last_message FROM import WHERE fingerprint = ?1",
-                [&fingerprint],
-                |row| Ok((row.get(0)?, row.get(1)?)),
+                "SELECT source, fingerprint, finished, last_message FROM import",
+                [],
+                |row| {
+                    Ok(Before {
+                        source: row.get(0)?,
+                        fingerprint: row.get(1)?,
+                        finished: row.get(2)?,
+                        last_message: row.get(3)?,
+                    })
+                },
             )
             .optional()?;
         let mut import = Self {
@@ -130,11 +149,24 @@ impl<'a> Import<'a> {
             finished: BTreeMap::new(),
             last_message: None,
             already: false,
+            checked: 0,
             pending: (0, 0),
         };
-        if let Some((finished, last_message)) = before {
-            import.already = finished;
-            import.last_message = last_message;
+        if let Some(before) = before {
+            if before.fingerprint != fingerprint {
+                if !before.finished {
+                    return Err(StoreError::NotOurs(format!(
+                        "the import of {} into {} is not finished, and this is another dump or a changed one; import that one again as it was, or start with a new file",
+                        before.source,
+                        path.display()
+                    )));
+                }
+                import.checked = read_through(dump, progress, cancel)?;
+                import.replace(&fingerprint)?;
+                return Ok(import);
+            }
+            import.already = before.finished;
+            import.last_message = before.last_message;
             import.finished = connection
                 .prepare("SELECT collection, documents FROM import_collection")?
                 .query_map([], |row| {
@@ -143,6 +175,13 @@ impl<'a> Import<'a> {
                 .collect::<Result<_, _>>()?;
             return Ok(import);
         }
+        import.replace(&fingerprint)?;
+        Ok(import)
+    }
+
+    /// Makes this the import that is under way.
+    fn replace(&self, fingerprint: &str) -> Result<(), StoreError> {
+        let connection = self.connection;
         let empty: bool =
             connection.query_row("SELECT NOT EXISTS(SELECT 1 FROM message)", [], |row| {
                 row.get(0)
@@ -151,7 +190,7 @@ impl<'a> Import<'a> {
         connection.execute("DELETE FROM import_collection", [])?;
         connection.execute(
             "INSERT OR REPLACE INTO import VALUES(1, ?1, ?2, 0, NULL)",
-            params![dump.path().to_string_lossy(), fingerprint],
+            params![self.dump.path().to_string_lossy(), fingerprint],
         )?;
         if empty {
             // Building it once over all ids is many times faster than keeping it up to date.
@@ -160,7 +199,7 @@ impl<'a> Import<'a> {
             connection.execute_batch(schema::MESSAGE_IDS)?;
         }
         connection.execute_batch("COMMIT")?;
-        Ok(import)
+        Ok(())
     }
 
     fn run(
@@ -174,11 +213,11 @@ impl<'a> Import<'a> {
                 already: true,
             });
         }
-        let total = self.dump.files()?.iter().map(|file| file.size).sum();
+        let total = self.checked + size(self.dump)?;
+        let mut before = self.checked;
         if self.dump.is_archive() {
-            self.load(None, 0, total, progress, cancel)?;
+            self.load(None, before, total, progress, cancel)?;
         } else {
-            let mut before = 0;
             for collection in self.dump.collections() {
                 if !self.finished.contains_key(collection) {
                     self.load(Some(collection), before, total, progress, cancel)?;
@@ -380,6 +419,52 @@ impl<'a> Import<'a> {
         tell(done);
         Ok(())
     }
+}
+
+/// The import that the workspace knows of.
+struct Before {
+    source: String,
+    fingerprint: String,
+    finished: bool,
+    last_message: Option<Vec<u8>>,
+}
+
+/// Bytes of all files of the dump.
+fn size(dump: &Dump) -> Result<u64, StoreError> {
+    Ok(dump.files()?.iter().map(|file| file.size).sum())
+}
+
+/// Reads all of a dump and writes nothing: what would end an import as damaged ends it here. Gives the bytes read.
+fn read_through(
+    dump: &Dump,
+    progress: &mut dyn FnMut(ImportProgress<'_>),
+    cancel: &CancellationToken,
+) -> Result<u64, StoreError> {
+    let size = size(dump)?;
+    let seen = std::cell::RefCell::new(String::new());
+    dump.scan(
+        &|_| true,
+        cancel,
+        &mut |read| {
+            progress(ImportProgress {
+                step: ImportStep::Read,
+                collection: &seen.borrow(),
+                documents: 0,
+                done: read,
+                total: size * 2,
+            });
+        },
+        &mut |found| {
+            let mut seen = seen.borrow_mut();
+            if *seen != found.collection {
+                found.collection.clone_into(&mut seen);
+            }
+            Doc::new(found.doc)
+                .map(|_| ())
+                .map_err(|error| PutError::from(error).at(found.collection, found.offset))
+        },
+    )?;
+    Ok(size)
 }
 
 /// What tells one dump from another: names, sizes and times of its files.
