@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::path::PathBuf;
 
+use sha2::{Digest, Sha256};
 use transcript::bson::{Doc, Value, id_text};
 
 use crate::sort::{Sorted, SortedItems, Sorter};
@@ -15,7 +16,7 @@ pub(crate) const NO_TS: i64 = i64::MIN;
 /// What decides where a message belongs.
 #[derive(Debug)]
 pub(crate) struct MessageKey<'a> {
-    /// `_id`; empty when the document has none.
+    /// `_id`; empty when the document has none. See [`MessageKey::id_in`].
     pub(crate) id: Cow<'a, str>,
     /// `rid`; empty when the document has none.
     pub(crate) rid: Cow<'a, str>,
@@ -36,7 +37,9 @@ impl<'a> MessageKey<'a> {
         };
         for (name, value) in doc.elements().map_while(Result::ok) {
             match name.0 {
-                b"_id" => key.id = id_text(value),
+                b"_id" if !matches!(value, Value::Null | Value::Undefined) => {
+                    key.id = id_text(value);
+                }
                 b"rid" => key.rid = id_text(value),
                 b"ts" => key.ts = value.millis().unwrap_or(NO_TS),
                 b"file" => key.files |= matches!(value, Value::Document(file) if !file.is_empty()),
@@ -46,7 +49,23 @@ impl<'a> MessageKey<'a> {
         }
         key
     }
+
+    /// What tells the message from all others: its `_id`, or what is made from the whole document when it has none.
+    ///
+    /// No text begins with [`NO_ID`], and all texts come before it. The same document gets the same id in every dump.
+    pub(crate) fn id_in(&self, doc: &[u8]) -> Cow<'_, [u8]> {
+        if self.id.is_empty() {
+            let mut id = vec![NO_ID];
+            id.extend_from_slice(&Sha256::digest(doc));
+            Cow::Owned(id)
+        } else {
+            Cow::Borrowed(self.id.as_bytes())
+        }
+    }
 }
+
+/// First byte of the id of a message without `_id`. It is in no UTF-8.
+pub(crate) const NO_ID: u8 = 0xff;
 
 /// Appends bytes whose order as bytes is the order of the instants.
 pub(crate) fn push_instant(bytes: &mut Vec<u8>, ts: i64) {
@@ -103,13 +122,13 @@ impl UniqueSorter {
     }
 
     /// Adds an item: its key is `before` followed by the id.
-    pub(crate) fn push(&mut self, before: &[u8], id: &str, payload: &[&[u8]]) -> io::Result<()> {
+    pub(crate) fn push(&mut self, before: &[u8], id: &[u8], payload: &[&[u8]]) -> io::Result<()> {
         let mut hash = DefaultHasher::new();
-        hash.write(id.as_bytes());
+        hash.write(id);
         self.hashes.push(&hash.finish().to_ne_bytes(), &[])?;
         self.key.clear();
         self.key.extend_from_slice(before);
-        self.key.extend_from_slice(id.as_bytes());
+        self.key.extend_from_slice(id);
         self.payload.clear();
         self.payload.extend_from_slice(&self.sequence.to_be_bytes());
         let id_length = u32::try_from(id.len())
@@ -325,7 +344,7 @@ mod tests {
             let mut last = BTreeMap::new();
             for (n, (before, id)) in items.iter().enumerate() {
                 let n = u32::try_from(n).unwrap();
-                sorter.push(&[*before], id, &[&n.to_le_bytes()]).unwrap();
+                sorter.push(&[*before], id.as_bytes(), &[&n.to_le_bytes()]).unwrap();
                 last.insert(id.clone(), (*before, n));
             }
             let mut expected: Vec<_> = last.into_iter().map(|(id, (before, n))| (before, id, n)).collect();

@@ -14,7 +14,7 @@ use export_room::store::StoreError;
 use export_room::store::dump::{Dump, DumpSource};
 use tokio_util::sync::CancellationToken;
 
-use crate::sources::{id_of, messages, read_blob, subjects_of, whole_room};
+use crate::sources::{id_of, make_pipe, messages, read_blob, subjects_of, whole_room};
 use crate::support::dump::{DumpBuilder, Form, archive, gzip};
 
 /// Reads all of a dump; the number of its documents.
@@ -213,11 +213,19 @@ fn several_gzip_members_are_read_and_anything_else_behind_them_is_refused() {
     .concat();
     fs::write(&file, &members).unwrap();
     assert_eq!(read(&path).unwrap(), 8);
-    for garbage in [&b"x"[..], b"\x1f\x8b", b"garbage behind the end", &[0; 20]] {
+    let follows = "something follows the end of the gzip data";
+    for (garbage, text) in [
+        (&b"x"[..], follows),
+        (b"garbage behind the end", follows),
+        (&[0; 20], follows),
+        (b"\x1fgarbage behind the end", follows),
+        (b"\x1f\x8b", "cut off"),
+        (&gzip(b"more")[..10], "cut off"),
+    ] {
         fs::write(&file, [&members, garbage].concat()).unwrap();
         let error = read(&path).unwrap_err();
         assert!(
-            matches!(error, StoreError::Corrupt(_)),
+            matches!(&error, StoreError::Corrupt(found) if found.contains(text)),
             "{garbage:?}: {error}"
         );
     }
@@ -453,26 +461,104 @@ async fn odd_documents_are_kept_for_the_renderer_to_judge() {
     }
 }
 
-#[test]
-fn a_message_without_id_is_an_error_that_says_where() {
+#[tokio::test]
+async fn messages_without_id_are_kept_each_by_itself() {
     let directory = tempfile::tempdir().unwrap();
     let mut dump = small();
-    let at = dump.collections["rocketchat_message"].concat().len();
-    dump.add("rocketchat_message", &doc! {"rid": "r", "msg": "who am I"});
-    let path = dump.write(Form::Directory, directory.path());
-    let error = export_room::store::sqlite::import(
-        &Dump::open(&path).unwrap(),
-        &directory.path().join("x.db"),
-        &mut |_| {},
-        &CancellationToken::new(),
-    )
-    .unwrap_err()
-    .to_string();
-    assert!(
-        error.contains(&format!("byte {at} of rocketchat_message"))
-            && error.contains("no readable _id"),
-        "{error}"
-    );
+    let at = DateTime::from_millis(3);
+    let ids = [
+        doc! {"rid": "r", "ts": at, "msg": "who am I"},
+        doc! {"_id": null, "rid": "r", "ts": at, "msg": "and I"},
+        doc! {"_id": Bson::Undefined, "rid": "r", "ts": at},
+        doc! {"_id": "", "rid": "r", "ts": at, "file": {"_id": "f"}},
+        doc! {"rid": "r", "msg": "when am I"},
+        doc! {"msg": "where am I"},
+        doc! {"_id": "\u{10ffff}", "rid": "r", "ts": at, "msg": "the last text"},
+    ];
+    for document in &ids {
+        dump.add("rocketchat_message", document);
+    }
+    let mut orders = Vec::new();
+    for form in Form::ALL {
+        let path = dump.write(form, directory.path());
+        let workspace = directory.path().join(format!("{form:?}.db"));
+        for subject in subjects_of("", &path, &workspace) {
+            let room = messages(&subject, &whole_room("r")).await;
+            assert_eq!(room.len(), 7 + 6, "{}", subject.name);
+            assert_eq!(room[0], ids[4].to_vec().unwrap());
+            // Behind all of the same instant that have one.
+            assert_eq!(room[5], ids[6].to_vec().unwrap());
+            for id in &ids[..4] {
+                assert!(room[6..10].contains(&id.to_vec().unwrap()), "{id}");
+            }
+            let mut with_files = whole_room("r");
+            with_files.only_with_files = true;
+            assert_eq!(messages(&subject, &with_files).await.len(), 1);
+            assert_eq!(messages(&subject, &whole_room("")).await.len(), 1);
+            let rooms = subject.source.rooms(None, 10).await.unwrap();
+            assert_eq!(rooms[0].messages, 13);
+            orders.push(room);
+        }
+    }
+    assert!(orders.iter().all(|order| *order == orders[0]));
+    // Imported from a later dump the same ones are the same.
+    dump.add("rocketchat_message", &doc! {"_id": "new", "rid": "other"});
+    let later = directory.path().join("later");
+    fs::create_dir(&later).unwrap();
+    let path = dump.write(Form::Archive, &later);
+    let workspace = directory.path().join("Directory.db");
+    let [_, subject] = subjects_of("", &path, &workspace);
+    assert_eq!(messages(&subject, &whole_room("r")).await, orders[0]);
+}
+
+#[test]
+fn a_pipe_or_a_device_is_refused_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe.archive");
+    make_pipe(&pipe);
+    for path in [&pipe, Path::new("/dev/null"), Path::new("/dev/zero")] {
+        let text = refusal(path);
+        assert!(
+            text.contains("neither a directory nor a regular file"),
+            "{text}"
+        );
+    }
+    // In a dump's directory it is not one of its files.
+    let path = small().write(Form::Directory, directory.path());
+    make_pipe(&path.join("rocketchat/users.bson"));
+    assert_eq!(read(&path).unwrap(), 8);
+}
+
+#[test]
+fn a_list_of_collections_without_end_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("long.archive");
+    let whole = small().archive();
+    // The magic number and the header stay.
+    let header = i32::from_le_bytes(whole[4..8].try_into().unwrap());
+    let start = 4 + usize::try_from(header).unwrap();
+    let entry = doc! {"db": "rocketchat", "collection": "x".repeat(1 << 20), "metadata": ""}
+        .to_vec()
+        .unwrap();
+    for (count, expected) in [(15, None), (16, Some("list of collections is too long"))] {
+        let list = entry.repeat(count);
+        fs::write(&path, [&whole[..start], &list, &whole[start..]].concat()).unwrap();
+        match (Dump::open(&path), expected) {
+            (Ok(_), None) => {}
+            (Err(error), Some(text)) => assert!(error.to_string().contains(text), "{error}"),
+            (other, _) => panic!("{count}: {other:?}"),
+        }
+    }
+    // Nor can the blocks name more than that.
+    let block = [
+        &doc! {"db": "other", "collection": "x".repeat(1 << 20), "EOF": true, "CRC": 0_i64}
+            .to_vec()
+            .unwrap()[..],
+        &(-1_i32).to_le_bytes(),
+    ]
+    .concat();
+    fs::write(&path, [&whole[..], &block.repeat(17)].concat()).unwrap();
+    assert!(refusal(&path).contains("too many collections"));
 }
 
 #[tokio::test]
@@ -505,6 +591,9 @@ async fn hostile_file_records_and_chunks_do_no_harm() {
         chunk("negative", 0.into(), bytes(3)),
         chunk("zero-size", 0.into(), bytes(10)),
         chunk("text-data", 0.into(), "abc".into()),
+        chunk("recordless", 0.into(), bytes(1)),
+        chunk("recordless", i64::MAX.into(), bytes(1)),
+        chunk("lowest", i64::MIN.into(), bytes(1)),
         chunk("numbers", i64::MIN.into(), bytes(1)),
         chunk("numbers", (-1).into(), bytes(1)),
         chunk("numbers", i64::MAX.into(), bytes(1)),
@@ -519,7 +608,9 @@ async fn hostile_file_records_and_chunks_do_no_harm() {
         let path = dump.write(form, directory.path());
         for subject in subjects_of("", &path, &directory.path().join(format!("{form:?}.db"))) {
             for (id, expected) in [
-                ("vast", Err("chunk 1 of 9223372036854775807 missing")),
+                ("vast", Err("the length in its record is damaged")),
+                ("recordless", Err("chunk numbers are damaged")),
+                ("lowest", Err("chunk numbers are damaged")),
                 ("negative", Ok(3)),
                 ("zero-size", Ok(10)),
                 ("text-data", Err("chunk 0 of 1 unreadable")),

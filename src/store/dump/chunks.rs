@@ -14,6 +14,7 @@ use super::source::{Inner, locked};
 use crate::blob::{BlobError, BlobKey, BlobReader, BlobStore};
 use crate::store::gridfs::{self, Chunks};
 use crate::store::sqlite::query;
+use crate::store::sqlite::schema;
 use crate::store::sqlite::tables::{self, PutError};
 use crate::store::{RawDoc, StoreError};
 
@@ -55,6 +56,10 @@ impl Inner {
     /// In a compressed dump they have to be unpacked to disk. The first pass unpacks only one room's; when the file of
     /// another room is asked for, a second pass unpacks all, so that there are never more than two.
     fn find_chunks(&self, id: &str) -> Result<(), StoreError> {
+        self.index_chunks(id).map_err(schema::name_full_temporary)
+    }
+
+    fn index_chunks(&self, id: &str) -> Result<(), StoreError> {
         let mut index = locked(&self.chunks);
         let room: Option<String> = self
             .catalogue()

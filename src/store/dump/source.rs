@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio_util::sync::CancellationToken;
-use transcript::bson::{Doc, Malformed, id_text};
+use transcript::bson::{Doc, id_text};
 
 use super::chunks::ChunkIndex;
 use super::{Dump, check};
@@ -92,25 +92,7 @@ impl DumpSource {
         cancel: CancellationToken,
     ) -> Result<Self, StoreError> {
         let dump = Dump::open(path)?;
-        let catalogue = schema::temporary()?;
-        catalogue.execute_batch(
-            "CREATE TABLE room_messages(rid TEXT PRIMARY KEY, messages INTEGER, first INTEGER, last INTEGER) WITHOUT ROWID;
-             CREATE TABLE chunk_at(bucket TEXT, files_id TEXT, n INTEGER, offset INTEGER, length INTEGER,
-               PRIMARY KEY(bucket, files_id, n)) WITHOUT ROWID;
-             BEGIN",
-        )?;
-        let mut number = 0;
-        dump.scan(
-            &|collection| CATALOGUE.contains(&collection),
-            &cancel,
-            &mut |_| {},
-            &mut |found| {
-                number += 1;
-                tables::put(&catalogue, found.collection, found.doc, number)
-                    .map_err(|error| error.at(found.collection, found.offset))
-            },
-        )?;
-        catalogue.execute_batch("COMMIT")?;
+        let catalogue = catalogue(&dump, &cancel).map_err(schema::name_full_temporary)?;
         Ok(Self(Arc::new(Inner {
             dump,
             work_dir: work_dir.map(Path::to_owned),
@@ -129,10 +111,34 @@ impl DumpSource {
         let inner = Arc::clone(&self.0);
         blocking(move || {
             check(&inner.cancel)?;
-            question(&inner)
+            question(&inner).map_err(schema::name_full_temporary)
         })
         .await
     }
+}
+
+/// Reads the small collections into a private database.
+fn catalogue(dump: &Dump, cancel: &CancellationToken) -> Result<Connection, StoreError> {
+    let catalogue = schema::temporary()?;
+    catalogue.execute_batch(
+        "CREATE TABLE room_messages(rid TEXT PRIMARY KEY, messages INTEGER, first INTEGER, last INTEGER) WITHOUT ROWID;
+         CREATE TABLE chunk_at(bucket TEXT, files_id TEXT, n INTEGER, offset INTEGER, length INTEGER,
+           PRIMARY KEY(bucket, files_id, n)) WITHOUT ROWID;
+         BEGIN",
+    )?;
+    let mut number = 0;
+    dump.scan(
+        &|collection| CATALOGUE.contains(&collection),
+        cancel,
+        &mut |_| {},
+        &mut |found| {
+            number += 1;
+            tables::put(&catalogue, found.collection, found.doc, number)
+                .map_err(|error| error.at(found.collection, found.offset))
+        },
+    )?;
+    catalogue.execute_batch("COMMIT")?;
+    Ok(catalogue)
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -147,10 +153,13 @@ impl Inner {
 
     /// The failure of a file that has no name.
     pub(super) fn spill_error(&self, action: &'static str) -> impl FnOnce(io::Error) -> StoreError {
-        StoreError::io(
-            action,
-            self.work_dir.clone().unwrap_or_else(std::env::temp_dir),
-        )
+        let path = self.work_dir.clone().unwrap_or_else(std::env::temp_dir);
+        move |error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                StoreError::TemporaryFull { path }
+            }
+            _ => StoreError::io(action, path)(error),
+        }
     }
 
     pub(super) fn spool(&self) -> Result<File, StoreError> {
@@ -193,14 +202,10 @@ impl Inner {
                 let doc = Doc::new(found.doc)
                     .map_err(|error| PutError::from(error).at(MESSAGES, found.offset))?;
                 // `rid` comes early: the messages of other rooms are not read to their end.
-                if doc.get("rid").is_none_or(|rid| id_text(rid) != room.0) {
+                if doc.get("rid").map_or("".into(), id_text) != room.0 {
                     return Ok(());
                 }
                 let key = MessageKey::read(doc);
-                if key.id.is_empty() {
-                    return Err(PutError::Malformed(Malformed("it has no readable _id"))
-                        .at(MESSAGES, found.offset));
-                }
                 let mut flags = 0;
                 let mut offset = found.offset;
                 if window.contains(key.ts) {
@@ -225,7 +230,7 @@ impl Inner {
                 input
                     .push(
                         &instant,
-                        &key.id,
+                        &key.id_in(found.doc),
                         &[&[flags], &offset.to_le_bytes(), &length.to_le_bytes()],
                     )
                     .map_err(self.spill_error("write"))
@@ -279,7 +284,7 @@ impl Inner {
                 time.clear();
                 push_instant(&mut time, key.ts);
                 input
-                    .push(&before, &key.id, &[&time, key.rid.as_bytes()])
+                    .push(&before, &key.id_in(found.doc), &[&time, key.rid.as_bytes()])
                     .map_err(self.spill_error("write"))
             },
         )?;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
-use transcript::bson::{Doc, Malformed};
+use transcript::bson::Doc;
 
 use super::schema;
 use super::tables::{self, PutError};
@@ -305,15 +305,11 @@ impl<'a> Import<'a> {
                     let doc = Doc::new(found.doc)
                         .map_err(|error| PutError::from(error).at(MESSAGES, found.offset))?;
                     let key = MessageKey::read(doc);
-                    if key.id.is_empty() {
-                        return Err(PutError::Malformed(Malformed("it has no readable _id"))
-                            .at(MESSAGES, found.offset));
-                    }
                     before_message.clear();
                     push_text(&mut before_message, &key.rid);
                     push_instant(&mut before_message, key.ts);
                     return input
-                        .push(&before_message, &key.id, &[found.doc])
+                        .push(&before_message, &key.id_in(found.doc), &[found.doc])
                         .map_err(spilled("write", &work_dir));
                 }
                 tables::put(self.connection, found.collection, found.doc, *number)
@@ -398,7 +394,7 @@ impl<'a> Import<'a> {
                 self.connection,
                 &key.rid,
                 key.ts,
-                &key.id,
+                &key.id_in(item.payload),
                 key.files,
                 item.payload,
             )?;

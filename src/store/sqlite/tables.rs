@@ -1,10 +1,11 @@
 //! Which document goes into which table.
 
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, params};
 use transcript::bson::{Doc, Malformed, Value, id_text};
 
 use crate::store::StoreError;
-use crate::store::order::MessageKey;
+use crate::store::order::NO_ID;
 
 /// A text of the document for an indexed column.
 fn column<'a>(doc: Doc<'a>, path: &[&str]) -> Option<std::borrow::Cow<'a, str>> {
@@ -21,7 +22,8 @@ fn is_thumbnail(doc: Doc<'_>) -> bool {
         || doc.get("originalFileId").is_some_and(Value::truthy)
 }
 
-/// Puts a document in its place, over the one with the same `_id`. `number` names a document without `_id`.
+/// Puts a document in its place, over the one with the same `_id`. `number` names a document without `_id`. Not for
+/// messages, which are sorted first: [`put_message`].
 pub(crate) fn put(
     connection: &Connection,
     collection: &str,
@@ -30,11 +32,6 @@ pub(crate) fn put(
 ) -> Result<(), PutError> {
     let doc = Doc::new(bytes)?;
     let Some(id) = column(doc, &["_id"]) else {
-        if collection.starts_with("rocketchat_message") {
-            return Err(PutError::Malformed(Malformed(
-                "a message has no readable _id",
-            )));
-        }
         let id = format!("#{number}");
         return put_document(connection, collection, &id, bytes);
     };
@@ -81,10 +78,6 @@ pub(crate) fn put(
                 .prepare_cached("INSERT OR REPLACE INTO user_data_file VALUES(?1, ?2, ?3)")?
                 .execute(params![id, column(doc, &["userId"]), bytes])?;
         }
-        "rocketchat_message" => {
-            let key = MessageKey::read(doc);
-            put_message(connection, &key.rid, key.ts, &id, key.files, bytes)?;
-        }
         _ => match bucket(collection).and_then(|bucket| Some((bucket, chunk_key(doc)?))) {
             Some((bucket, (files_id, n))) => {
                 connection
@@ -109,18 +102,24 @@ fn put_document(
     Ok(())
 }
 
-/// Puts a message over the one with the same `_id`.
+/// Puts a message over the one with the same id ([`MessageKey::id_in`](crate::store::order::MessageKey::id_in)).
 pub(crate) fn put_message(
     connection: &Connection,
     rid: &str,
     ts: i64,
-    id: &str,
+    id: &[u8],
     files: bool,
     bytes: &[u8],
 ) -> Result<(), rusqlite::Error> {
+    // SQLite puts every blob behind every text, as the bytes are.
+    let id = if id.first() == Some(&NO_ID) {
+        ValueRef::Blob(id)
+    } else {
+        ValueRef::Text(id)
+    };
     connection
         .prepare_cached("INSERT OR REPLACE INTO message VALUES(?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![rid, ts, id, files, bytes])?;
+        .execute(params![rid, ts, ToSqlOutput::Borrowed(id), files, bytes])?;
     Ok(())
 }
 
