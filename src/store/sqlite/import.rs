@@ -91,14 +91,27 @@ pub fn import(
     outcome
 }
 
-/// SQLite's "database or disk is full" as the system would say it.
+/// SQLite's "database or disk is full" as the system would say it, of the disk that is full: the index of messages is
+/// sorted in SQLite's temporary directory.
 fn name_full_disk(error: StoreError, path: &Path) -> StoreError {
+    /// What a disk that is full may still call free: less than one transaction.
+    const LEFT: u64 = 4 << 20;
     match error {
         StoreError::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
-            StoreError::io("write", path)(io::ErrorKind::StorageFull.into())
+            match available(&directory_of(path)) {
+                Ok(available) if available > LEFT => schema::name_full_temporary(error.into()),
+                _ => StoreError::io("write", path)(io::ErrorKind::StorageFull.into()),
+            }
         }
         other => other,
     }
+}
+
+/// Bytes that are free on the disk of a directory.
+fn available(directory: &Path) -> Result<u64, StoreError> {
+    let space = rustix::fs::statvfs(directory)
+        .map_err(|error| StoreError::io("open", directory)(error.into()))?;
+    Ok(space.f_bavail.saturating_mul(space.f_frsize))
 }
 
 struct Import<'a> {
@@ -494,10 +507,7 @@ fn check_space(dump: &Dump, path: &Path) -> Result<(), StoreError> {
         needed += unpacked_size(&file.path, file.size)? * 2;
     }
     let needed = needed.saturating_sub(there);
-    let directory = directory_of(path);
-    let space = rustix::fs::statvfs(&directory)
-        .map_err(|error| StoreError::io("open", &directory)(error.into()))?;
-    let available = space.f_bavail.saturating_mul(space.f_frsize);
+    let available = available(&directory_of(path))?;
     if needed > available {
         return Err(StoreError::NoSpace {
             path: path.to_owned(),
