@@ -10,7 +10,7 @@ use super::ExportError;
 use crate::store::{DocBatch, MessageQuery, MessageSource, StoreError};
 
 /// Batches that wait for the renderer.
-const AHEAD: usize = 2;
+const AHEAD: usize = 1;
 
 /// Batches of a query, read ahead by a task of their own.
 pub(super) struct Batches {

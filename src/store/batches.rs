@@ -8,7 +8,7 @@ use transcript::DocBatch;
 use super::{MessageCursor, StoreError};
 
 /// Bytes of documents that travel together.
-const BATCH: usize = 1 << 20;
+const BATCH: usize = 512 << 10;
 /// Batches that may wait: one more is being filled and one more consumed.
 const AHEAD: usize = 2;
 

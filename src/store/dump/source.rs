@@ -45,7 +45,7 @@ const CATALOGUE: [&str; 13] = [
 ];
 
 /// Bytes that sorting may hold.
-const SORT_BUDGET: usize = 6 << 20;
+const SORT_BUDGET: usize = 3 << 20;
 
 /// A dump that rooms are exported from directly.
 #[derive(Clone, Debug)]
