@@ -327,12 +327,7 @@ pub(super) async fn find_room(source: &dyn MessageSource, name: &str) -> anyhow:
 
 /// `NAME.FORMAT.zip`: the name is cut, not what tells the formats apart.
 fn default_output(room: &RoomInfo, format: Format) -> PathBuf {
-    let stem = room
-        .name
-        .as_deref()
-        .filter(|_| room.kind != "d")
-        .unwrap_or(&room.id);
-    let stem = names::safe(stem);
+    let stem = names::safe(room.file_stem());
     let stem = &stem[..stem.floor_char_boundary(100)];
     format!("{stem}.{}.zip", format.name()).into()
 }

@@ -169,16 +169,8 @@ fn renderer<W: Write>(
 ) -> Result<Renderer, ExportError> {
     Ok(match request.format {
         Format::Json => {
-            // Rocket.Chat's name: the room's, but the id for direct rooms (contract §6.3).
-            let room = &request.room;
-            let stem = room
-                .name
-                .as_deref()
-                .filter(|_| room.kind != "d")
-                .unwrap_or(&room.id);
-            let entry = archive
-                .ledger
-                .reserve_name(&names::safe(&format!("{stem}.json")))?;
+            let wanted = names::safe(&format!("{}.json", request.room.file_stem()));
+            let entry = archive.ledger.reserve_name(&wanted)?;
             Renderer::Json(JsonLines::new(entry, request.raw))
         }
         Format::Html => Renderer::Html(Box::new(PagedHtml::new(ExportInfo {

@@ -67,6 +67,13 @@ impl RoomInfo {
         Ok(room)
     }
 
+    /// What files are called after: the name, but the id for direct rooms and rooms without one (contract §6.3). As
+    /// stored: [`crate::names::safe`] makes it a file name.
+    pub fn file_stem(&self) -> &str {
+        let name = self.name.as_deref().filter(|_| self.kind != "d");
+        name.unwrap_or(&self.id)
+    }
+
     /// The kind of room in words.
     pub fn kind_in_words(&self) -> &str {
         match self.kind.as_str() {
@@ -97,6 +104,21 @@ mod tests {
             (title, kind),
             "{doc}"
         );
+    }
+
+    #[test]
+    fn files_are_called_after_the_name_but_for_direct_rooms() {
+        for (doc, stem) in [
+            (
+                doc! {"_id": "R", "t": "c", "name": "general", "fname": "General"},
+                "general",
+            ),
+            (doc! {"_id": "R", "t": "d", "name": "odd"}, "R"),
+            (doc! {"_id": "R", "t": "l"}, "R"),
+        ] {
+            let room = RoomInfo::read(&doc.to_vec().unwrap()).unwrap();
+            assert_eq!(room.file_stem(), stem, "{doc}");
+        }
     }
 
     #[test]
