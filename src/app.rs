@@ -3,12 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::blob::user_data::UserDataStore;
 use crate::blob::{BlobStore, Blobs, filesystem::FileSystem};
 use crate::clock::Clock;
+use crate::config::Config;
+use crate::jobs::JobQueue;
+use crate::mail::Mailer;
+use crate::store::directory::Directory;
 use crate::store::dump::{Dump, DumpSource};
 use crate::store::sqlite::{self, ImportOutcome, ImportProgress, SqliteSource};
+use crate::store::user_data::UserDataFiles;
 use crate::store::{MessageSource, StoreError};
 
 /// What every command works with.
@@ -26,6 +33,31 @@ pub struct Workspace {
     pub source: Arc<dyn MessageSource>,
     /// Its file contents.
     pub blobs: Arc<dyn BlobStore>,
+}
+
+/// What the server and its workers work with.
+#[derive(Clone)]
+pub struct Service {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Rooms and messages.
+    pub source: Arc<dyn MessageSource>,
+    /// Contents of attachments.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Users and what they may do.
+    pub directory: Arc<dyn Directory>,
+    /// Records of exports' files.
+    pub user_data: Arc<dyn UserDataFiles>,
+    /// Where exports are stored.
+    pub exports: Arc<dyn UserDataStore>,
+    /// The queue.
+    pub queue: Arc<dyn JobQueue>,
+    /// Told when work was enqueued in this process, so that a worker need not wait for its next look.
+    pub wake: Arc<Notify>,
+    /// Sends mail.
+    pub mailer: Arc<Mailer>,
 }
 
 /// Where a workspace is, as the user names it.

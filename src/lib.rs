@@ -12,11 +12,16 @@
 //!
 //! `ARCHITECTURE.md` has the map, the invariants and the walkthroughs.
 
+pub mod access;
 pub mod app;
 pub mod blob;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod export;
+pub mod http;
+pub mod jobs;
+pub mod mail;
 pub mod sort;
 pub mod store;
 pub mod verify;

@@ -5,10 +5,12 @@
 //! so nothing is decoded before a renderer needs it.
 
 pub(crate) mod batches;
+pub mod directory;
 pub mod dump;
 pub(crate) mod gridfs;
 pub(crate) mod order;
 pub mod sqlite;
+pub mod user_data;
 
 use std::fmt;
 use std::io;

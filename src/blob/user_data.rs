@@ -1,0 +1,63 @@
+//! Contract of the places that exports are stored in, the user-data store (contract §5.7, §6.7).
+//!
+//! The name of a stored export carries the claim that made it, so that a worker which slept through its lease can never
+//! write over the file of the one that took over: only the record, which is written under the newest claim, says which
+//! name counts.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{BlobError, BlobReader};
+use crate::export::progress::Progress;
+use crate::export::target::{TargetError, Written};
+use crate::jobs::Fence;
+use crate::store::user_data::UserDataFile;
+
+/// Where a stored export is, for its record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// `store`, for example `FileSystem:UserDataFiles`.
+    pub store: String,
+    /// `extension`: in FileSystem stores the file is `<_id>.<extension>`. `zip` for the first claim, `<epoch>.zip` for a
+    /// later one.
+    pub extension: Option<String>,
+}
+
+/// A place that exports are stored in.
+#[async_trait]
+pub trait UserDataStore: Send + Sync {
+    /// Starts writing the export of a claim; about `needed` bytes are expected.
+    async fn create(
+        &self,
+        fence: &Fence,
+        needed: u64,
+        progress: Arc<Progress>,
+    ) -> Result<Box<dyn ExportWriter>, TargetError>;
+
+    /// Starts reading a stored export at a byte. [`BlobError::Missing`] when it is not there.
+    async fn open(&self, file: &UserDataFile, from: u64) -> Result<Box<dyn BlobReader>, BlobError>;
+
+    /// Removes a stored export, if it is there.
+    async fn delete(&self, file: &UserDataFile) -> Result<(), BlobError>;
+
+    /// Removes what other claims than this one left for its job: what dead or late workers wrote. `None` stands for a
+    /// job that has no file. How many files were removed.
+    async fn clean(&self, job: &str, keep: Option<u64>) -> Result<u64, BlobError>;
+
+    /// At most `limit` jobs that something is stored for, whole or not, by id after the one given; for the sweeper.
+    async fn jobs(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, BlobError>;
+
+    /// Proves that the place can be used, by writing and removing a small file; for `doctor`.
+    async fn check(&self) -> Result<(), TargetError>;
+
+    /// The place in words: `/tmp`.
+    fn describe(&self) -> String;
+}
+
+/// An export that is being stored. Dropped before [`ExportWriter::commit`], it leaves nothing behind.
+pub trait ExportWriter: Write + Send {
+    /// Makes it durable under its name. Blocks.
+    fn commit(self: Box<Self>) -> Result<(Written, Place), TargetError>;
+}

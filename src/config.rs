@@ -1,0 +1,652 @@
+//! The configuration: `config.default.toml`, a file, the environment, flags; the later wins.
+//!
+//! `config.default.toml` is compiled in and is at once the documentation, the defaults and the list of keys: a key that
+//! it does not have is an error.
+
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Deserializer, de};
+use thiserror::Error;
+use toml::{Table, Value};
+
+/// The defaults with their comments.
+pub const DEFAULT: &str = include_str!("../config.default.toml");
+/// Where the file is when nobody names one.
+pub const USUAL_FILE: &str = "/etc/export-room.toml";
+/// Begins the variables that set a key.
+const PREFIX: &str = "EXPORT_ROOM_";
+/// Keys whose values are never shown.
+const SECRETS: &[(&str, &str)] = &[("mail", "password")];
+/// What is shown instead of a secret.
+const REDACTED: &str = "***";
+
+/// What is wrong with the configuration: all of it, a line each.
+#[derive(Debug, Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+/// All settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The workspace.
+    pub workspace: Workspace,
+    /// The HTTP server.
+    pub http: Http,
+    /// Calls per time.
+    pub rate_limit: RateLimit,
+    /// Who may do more or less than in Rocket.Chat.
+    pub security: Security,
+    /// Where exports are stored.
+    pub store: Store,
+    /// The queue and its workers.
+    pub jobs: Jobs,
+    /// How exports are made.
+    pub export: Export,
+    /// Mail.
+    pub mail: Mail,
+    /// The log.
+    pub log: Log,
+}
+
+/// `[workspace]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workspace {
+    /// Its address; see [`crate::app::Address`].
+    pub address: String,
+    /// Directory of its FileSystem store.
+    #[serde(deserialize_with = "optional")]
+    pub files: Option<PathBuf>,
+}
+
+/// `[http]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Where to answer.
+    pub listen: SocketAddr,
+    /// How users reach the server.
+    #[serde(deserialize_with = "optional")]
+    pub site_url: Option<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub forwarded_count: usize,
+    /// Largest request body in bytes.
+    pub max_body_bytes: usize,
+    /// Connections at a time.
+    pub max_connections: usize,
+    /// For head and body of a request.
+    #[serde(deserialize_with = "duration")]
+    pub request_timeout: Duration,
+    /// `API_Enable_CORS`.
+    #[serde(deserialize_with = "optional")]
+    pub cors: Option<bool>,
+    /// `API_CORS_Origin`.
+    #[serde(deserialize_with = "optional")]
+    pub cors_origin: Option<String>,
+}
+
+/// `[rate_limit]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// `API_Enable_Rate_Limiter`.
+    #[serde(deserialize_with = "optional")]
+    pub enabled: Option<bool>,
+    /// `API_Enable_Rate_Limiter_Limit_Calls_Default`.
+    #[serde(deserialize_with = "optional")]
+    pub calls: Option<u32>,
+    /// `API_Enable_Rate_Limiter_Limit_Time_Default`.
+    #[serde(deserialize_with = "optional")]
+    pub interval_ms: Option<u32>,
+}
+
+/// `[security]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Security {
+    /// Administrators may export rooms that they cannot open.
+    pub admin_override: bool,
+    /// Whether users can log in here.
+    pub login: bool,
+    /// `Accounts_LoginExpiration`.
+    #[serde(deserialize_with = "optional")]
+    pub login_expiration_days: Option<u32>,
+    /// `UserData_EnableDownload`.
+    #[serde(deserialize_with = "optional")]
+    pub download: Option<bool>,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// Directory of the exports.
+    #[serde(deserialize_with = "optional")]
+    pub directory: Option<PathBuf>,
+    /// How long exports are kept; `None` is for ever.
+    #[serde(deserialize_with = "duration_or_never")]
+    pub keep: Option<Duration>,
+    /// How often the sweeper runs.
+    #[serde(deserialize_with = "duration")]
+    pub sweep: Duration,
+}
+
+impl Store {
+    /// The directory of the exports, the one of temporary files unless another was named.
+    pub fn directory(&self) -> PathBuf {
+        self.directory.clone().unwrap_or_else(std::env::temp_dir)
+    }
+}
+
+/// `[jobs]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jobs {
+    /// Jobs that run at a time in this process.
+    pub workers: usize,
+    /// Exports of one user that run at a time.
+    pub per_user_running: u32,
+    /// Exports of one user that run or wait.
+    pub per_user_waiting: u32,
+    /// How long a worker has a job without saying that it lives.
+    #[serde(deserialize_with = "duration")]
+    pub lease: Duration,
+    /// How often it says so.
+    #[serde(deserialize_with = "duration")]
+    pub heartbeat: Duration,
+    /// How often it looks for work of other processes.
+    #[serde(deserialize_with = "duration")]
+    pub poll: Duration,
+    /// Attempts.
+    pub attempts: u32,
+    /// Wait before the second attempt.
+    #[serde(deserialize_with = "duration")]
+    pub backoff: Duration,
+    /// For running jobs to finish on shutdown.
+    #[serde(deserialize_with = "duration")]
+    pub grace: Duration,
+    /// How long failed and cancelled jobs are remembered; `None` is for ever.
+    #[serde(deserialize_with = "duration_or_never")]
+    pub forget: Option<Duration>,
+}
+
+/// `[export]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// Deflate level, 0 to 9.
+    pub level: u8,
+    /// Deflate threads; 0 is one per core.
+    pub threads: usize,
+    /// Zone of the times on pages.
+    #[serde(deserialize_with = "zone")]
+    pub timezone: TimeZone,
+    /// Old versions and deleted messages.
+    pub history: bool,
+}
+
+/// `[mail]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// Whether a mail says that an export is ready.
+    pub ready: bool,
+    /// `SMTP_Protocol`.
+    #[serde(deserialize_with = "optional")]
+    pub protocol: Option<String>,
+    /// `SMTP_Host`.
+    #[serde(deserialize_with = "optional")]
+    pub host: Option<String>,
+    /// `SMTP_Port`.
+    #[serde(deserialize_with = "optional")]
+    pub port: Option<u16>,
+    /// `SMTP_Username`.
+    #[serde(deserialize_with = "optional")]
+    pub username: Option<String>,
+    /// `SMTP_Password`.
+    pub password: Secret,
+    /// A file that holds it.
+    #[serde(deserialize_with = "optional")]
+    pub password_file: Option<PathBuf>,
+    /// `From_Email`.
+    #[serde(deserialize_with = "optional")]
+    pub from: Option<String>,
+    /// Whether any certificate will do.
+    pub accept_invalid_certificates: bool,
+    /// For an answer of the server.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// A level or a filter.
+    pub level: String,
+    /// The form of a line.
+    pub format: LogFormat,
+}
+
+/// The form of a line of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object.
+    Json,
+}
+
+/// A text that is never shown; empty when there is none.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text, for the one who needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "" } else { REDACTED })
+    }
+}
+
+impl Config {
+    /// Loads the configuration: of `file`, else of the usual file when there is one; of `variables`, those of the
+    /// environment; and of `flags`, pairs of `section.key` and value as in the file. All mistakes are told together.
+    pub fn load(
+        file: Option<&Path>,
+        variables: impl Iterator<Item = (String, String)>,
+        flags: &[(&str, String)],
+    ) -> Result<Self, ConfigError> {
+        let table = merged(file, variables, flags)?;
+        typed(table).map_err(|problem| ConfigError(vec![problem]))
+    }
+
+    /// What [`Config::load`] would load, as the text of a file, without secrets.
+    pub fn show(
+        file: Option<&Path>,
+        variables: impl Iterator<Item = (String, String)>,
+        flags: &[(&str, String)],
+    ) -> Result<String, ConfigError> {
+        let mut table = merged(file, variables, flags)?;
+        typed(table.clone()).map_err(|problem| ConfigError(vec![problem]))?;
+        for (section, key) in SECRETS {
+            if let Some(Value::String(secret)) = table
+                .get_mut(*section)
+                .and_then(|section| section.get_mut(*key))
+                && !secret.is_empty()
+            {
+                REDACTED.clone_into(secret);
+            }
+        }
+        Ok(table.to_string())
+    }
+}
+
+fn typed(table: Table) -> Result<Config, String> {
+    let mut config: Config = Value::Table(table)
+        .try_into()
+        .map_err(|error: toml::de::Error| format!("configuration: {}", error.to_string().trim()))?;
+    if config.export.level > 9 {
+        return Err(format!(
+            "configuration: export.level is {}, but levels are 0 to 9",
+            config.export.level
+        ));
+    }
+    if config.jobs.heartbeat.saturating_mul(2) > config.jobs.lease {
+        return Err(
+            "configuration: jobs.lease must be at least twice jobs.heartbeat, or workers lose their jobs"
+                .to_owned(),
+        );
+    }
+    if config.jobs.attempts == 0 || config.jobs.per_user_running == 0 {
+        return Err(
+            "configuration: jobs.attempts and jobs.per_user_running must be at least 1".to_owned(),
+        );
+    }
+    if let Some(path) = &config.mail.password_file {
+        if !config.mail.password.is_empty() {
+            return Err(
+                "configuration: say mail.password or mail.password_file, not both".to_owned(),
+            );
+        }
+        let text = fs::read_to_string(path).map_err(|error| {
+            format!(
+                "configuration: mail.password_file {}: {error}",
+                path.display()
+            )
+        })?;
+        config.mail.password = Secret(text.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    Ok(config)
+}
+
+fn merged(
+    file: Option<&Path>,
+    variables: impl Iterator<Item = (String, String)>,
+    flags: &[(&str, String)],
+) -> Result<Table, ConfigError> {
+    let mut problems = Vec::new();
+    let mut merged: Table = toml::from_str(DEFAULT)
+        .map_err(|error| ConfigError(vec![format!("config.default.toml: {error}")]))?;
+    let file = file
+        .map(Path::to_owned)
+        .or_else(|| Some(PathBuf::from(USUAL_FILE)).filter(|usual| usual.exists()));
+    if let Some(path) = file {
+        let place = path.display().to_string();
+        match fs::read_to_string(&path)
+            .map_err(|error| error.to_string())
+            .and_then(|text| toml::from_str::<Table>(&text).map_err(|error| error.to_string()))
+        {
+            Ok(table) => merge_file(&mut merged, table, &place, &mut problems),
+            Err(error) => problems.push(format!("{place}: {}", error.trim())),
+        }
+    }
+    let mut variables: Vec<_> = variables
+        .filter_map(|(name, value)| {
+            let (section, key) = name.strip_prefix(PREFIX)?.split_once("__")?;
+            Some((
+                section.to_lowercase(),
+                key.to_lowercase(),
+                name.clone(),
+                value,
+            ))
+        })
+        .collect();
+    variables.sort();
+    for (section, key, name, value) in variables {
+        set(&mut merged, &section, &key, value, &name, &mut problems);
+    }
+    for (path, value) in flags {
+        let (section, key) = path.split_once('.').unwrap_or(("", path));
+        set(
+            &mut merged,
+            section,
+            key,
+            value.clone(),
+            path,
+            &mut problems,
+        );
+    }
+    if problems.is_empty() {
+        Ok(merged)
+    } else {
+        Err(ConfigError(problems))
+    }
+}
+
+fn merge_file(merged: &mut Table, table: Table, place: &str, problems: &mut Vec<String>) {
+    for (section, content) in table {
+        let Some(Value::Table(known)) = merged.get_mut(&section) else {
+            let hint = nearest(&section, merged.keys());
+            problems.push(format!("{place}: there is no [{section}]{hint}"));
+            continue;
+        };
+        let Value::Table(content) = content else {
+            problems.push(format!("{place}: [{section}] is a section, not a value"));
+            continue;
+        };
+        for (key, value) in content {
+            if known.contains_key(&key) {
+                known.insert(key, value);
+            } else {
+                let hint = nearest(&key, known.keys());
+                problems.push(format!("{place}: there is no {section}.{key}{hint}"));
+            }
+        }
+    }
+}
+
+/// Sets a key to a value that is a text, read as what the default is.
+fn set(
+    merged: &mut Table,
+    section: &str,
+    key: &str,
+    text: String,
+    place: &str,
+    problems: &mut Vec<String>,
+) {
+    let Some(Value::Table(known)) = merged.get_mut(section) else {
+        let hint = nearest(section, merged.keys());
+        problems.push(format!("{place}: there is no section {section}{hint}"));
+        return;
+    };
+    let Some(default) = known.get(key) else {
+        let hint = nearest(key, known.keys());
+        problems.push(format!("{place}: there is no {section}.{key}{hint}"));
+        return;
+    };
+    let value = match default {
+        Value::Boolean(_) => text.parse().map(Value::Boolean).ok(),
+        Value::Integer(_) => text.parse().map(Value::Integer).ok(),
+        _ => Some(Value::String(text.clone())),
+    };
+    match value {
+        Some(value) => {
+            known.insert(key.to_owned(), value);
+        }
+        None => problems.push(format!("{place}: `{text}` is no {}", default.type_str())),
+    }
+}
+
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
+    known
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= 3)
+        .min()
+        .map_or_else(String::new, |(_, candidate)| {
+            format!("; is it {candidate}?")
+        })
+}
+
+/// An empty text is `None`. A text is read as `T` when `T` is no text itself.
+fn optional<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let text = match Value::deserialize(deserializer)? {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse() {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => Err(de::Error::custom(format!("`{text}`: {error}"))),
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_duration(&text).map_err(de::Error::custom)
+}
+
+fn duration_or_never<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text == "never" {
+        return Ok(None);
+    }
+    parse_duration(&text).map(Some).map_err(de::Error::custom)
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    // The library knows no days, because some have 23 hours; ours have 24.
+    if let Some(days) = text
+        .strip_suffix('d')
+        .and_then(|days| days.parse::<u32>().ok())
+    {
+        return Ok(Duration::from_secs(u64::from(days) * 86_400));
+    }
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| format!("`{text}` is no duration; write one like 45s, 10m, 2h or 30d"))
+}
+
+fn zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeZone, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    TimeZone::get(&name).map_err(|_| {
+        de::Error::custom(format!(
+            "`{name}` is no time zone; write one like Europe/Berlin"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn load(
+        file: &str,
+        variables: &[(&str, &str)],
+        flags: &[(&str, &str)],
+    ) -> Result<Config, String> {
+        let mut path = tempfile::NamedTempFile::new().unwrap();
+        path.write_all(file.as_bytes()).unwrap();
+        let variables = variables
+            .iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
+        let flags: Vec<_> = flags.iter().map(|(a, b)| (*a, (*b).to_owned())).collect();
+        Config::load(Some(path.path()), variables, &flags).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_a_configuration() {
+        let config = load("", &[], &[]).unwrap();
+        assert_eq!(config.http.listen.port(), 3100);
+        assert_eq!(config.store.keep, None);
+        assert_eq!(config.store.directory(), std::env::temp_dir());
+        assert_eq!(config.jobs.lease, Duration::from_secs(60));
+        assert_eq!(config.jobs.forget, Some(Duration::from_secs(90 * 86_400)));
+        assert_eq!(config.http.cors, None);
+    }
+
+    #[test]
+    fn the_later_wins() {
+        let file = "[http]\nlisten = \"127.0.0.1:1\"\nmax_body_bytes = 7\n[rate_limit]\ncalls = 3\nenabled = false\n";
+        let variables = [
+            ("EXPORT_ROOM_HTTP__LISTEN", "127.0.0.1:2"),
+            ("EXPORT_ROOM_STORE__KEEP", "30d"),
+            ("EXPORT_ROOM_WORKSPACE", "not ours"),
+            ("PATH", "/bin"),
+        ];
+        let config = load(file, &variables, &[("http.listen", "127.0.0.1:3")]).unwrap();
+        assert_eq!(config.http.listen.port(), 3);
+        assert_eq!(config.http.max_body_bytes, 7);
+        assert_eq!(config.rate_limit.calls, Some(3));
+        assert_eq!(config.rate_limit.enabled, Some(false));
+        assert_eq!(config.store.keep, Some(Duration::from_secs(30 * 86_400)));
+    }
+
+    #[test]
+    fn all_mistakes_are_told_together_with_what_was_meant() {
+        let file = "[htp]\n[http]\nlisten_on = \"x\"\nlistn = \"x\"\n";
+        let error = load(
+            file,
+            &[
+                ("EXPORT_ROOM_JOBS__WORKER", "1"),
+                ("EXPORT_ROOM_JOBS__WORKERS", "many"),
+            ],
+            &[],
+        )
+        .unwrap_err();
+        for part in [
+            "there is no [htp]; is it http?",
+            "there is no http.listn; is it listen?",
+            "there is no http.listen_on; is it listen?",
+            "EXPORT_ROOM_JOBS__WORKER: there is no jobs.worker; is it workers?",
+            "EXPORT_ROOM_JOBS__WORKERS: `many` is no integer",
+        ] {
+            assert!(error.contains(part), "{part} is not in\n{error}");
+        }
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused() {
+        for (file, part) in [
+            ("[export]\nlevel = 10", "levels are 0 to 9"),
+            ("[export]\ntimezone = \"Mars\"", "no time zone"),
+            ("[jobs]\nlease = \"soon\"", "no duration"),
+            ("[jobs]\nlease = \"1s\"", "at least twice"),
+            ("[jobs]\nattempts = 0", "at least 1"),
+            ("[http]\nlisten = \"here\"", "listen"),
+            ("[mail]\nport = \"x\"", "port"),
+            (
+                "[mail]\npassword = \"a\"\npassword_file = \"/b\"",
+                "not both",
+            ),
+            ("[mail]\npassword_file = \"/not/there\"", "/not/there"),
+            ("not toml", "TOML"),
+        ] {
+            let error = load(file, &[], &[]).unwrap_err();
+            assert!(error.contains(part), "{part} is not in\n{error}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let mut secret = tempfile::NamedTempFile::new().unwrap();
+        writeln!(secret, "from-a-file").unwrap();
+        let flags = [("mail.password_file", secret.path().to_str().unwrap())];
+        let config = load("", &[], &flags).unwrap();
+        assert_eq!(config.mail.password.reveal(), "from-a-file");
+        assert!(!format!("{config:?}").contains("from-a-file"));
+        let shown = Config::show(
+            Some(Path::new("/dev/null")),
+            [("EXPORT_ROOM_MAIL__PASSWORD".to_owned(), "geheim".to_owned())].into_iter(),
+            &[],
+        )
+        .unwrap();
+        assert!(
+            shown.contains("password = \"***\"") && !shown.contains("geheim"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn every_key_has_its_comment() {
+        let mut before = "";
+        let mut keys = 0;
+        for line in DEFAULT.lines() {
+            if line.contains(" = ") && !line.starts_with('#') {
+                keys += 1;
+                let paired = ["password = ", "attempts"]
+                    .iter()
+                    .any(|key| line.starts_with(key));
+                assert!(before.starts_with('#') || paired, "{line} has no comment");
+            }
+            before = line;
+        }
+        assert!(keys > 40);
+    }
+}
