@@ -69,3 +69,8 @@ impl Mailer {
         Self { config, directory }
     }
 }
+
+/// Whether a text is an address that mail can be sent to.
+pub fn is_address(text: &str) -> bool {
+    text.parse::<lettre::Address>().is_ok()
+}
