@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::export::report::hex;
 use crate::store::directory::LoginName;
 
 /// A login as it was asked for. Holds secrets: has no `Debug` form.
@@ -25,7 +26,7 @@ pub(super) struct PasswordDigest(String);
 
 impl PasswordDigest {
     pub(super) fn of(password: &str) -> Self {
-        Self(format!("{:x}", Sha256::digest(password.as_bytes())))
+        Self(hex(&Sha256::digest(password.as_bytes())))
     }
 
     pub(super) fn hex(&self) -> &str {
