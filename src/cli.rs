@@ -11,7 +11,6 @@ mod demo;
 mod export;
 mod import;
 mod rooms;
-mod show;
 mod verify;
 
 use std::process::ExitCode;
@@ -22,6 +21,7 @@ use crate::app::{Address, App};
 use crate::clock::Clock;
 use crate::export::ExportError;
 use crate::store::StoreError;
+use crate::words as show;
 
 /// Finished, but something is missing.
 const INCOMPLETE: u8 = 1;
