@@ -23,6 +23,7 @@ pub mod export;
 pub mod http;
 pub mod jobs;
 pub mod mail;
+pub mod random;
 pub mod sort;
 pub mod store;
 pub mod verify;

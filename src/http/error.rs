@@ -19,6 +19,8 @@ pub enum ApiError {
     NotLoggedIn,
     /// 403: the permission is missing.
     NoPermission,
+    /// 403: the user has no name yet (contract §1.4).
+    NoUsername,
     /// 400 in Rocket.Chat's form, with a reason or without.
     Refused {
         /// `errorType`.
@@ -37,6 +39,8 @@ pub enum ApiError {
     },
     /// 413, in the form of `error-invalid-params`.
     TooLarge,
+    /// 408: the body took too long.
+    Timeout,
     /// 429: so many seconds to wait.
     TooManyRequests {
         /// Seconds until the next call is answered.
@@ -136,6 +140,10 @@ impl IntoResponse for ApiError {
                 StatusCode::FORBIDDEN,
                 json!({"success": false, "error": "User does not have the permissions required for this action [error-unauthorized]"}),
             ),
+            Self::NoUsername => (
+                StatusCode::FORBIDDEN,
+                json!({"success": false, "error": "Users must have a username [error-unauthorized]"}),
+            ),
             Self::Refused {
                 code,
                 reason,
@@ -152,6 +160,10 @@ impl IntoResponse for ApiError {
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 refused("error-invalid-params", None, None),
+            ),
+            Self::Timeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                json!({"success": false, "error": "Request timeout"}),
             ),
             Self::TooManyRequests { wait } => (
                 StatusCode::TOO_MANY_REQUESTS,
