@@ -60,6 +60,26 @@ pub struct Service {
     pub mailer: Arc<Mailer>,
 }
 
+impl Service {
+    /// How users reach this server, without a slash at the end: `http.site_url`, else the workspace's `Site_Url`
+    /// (contract §5.8), else the address that it listens on.
+    pub async fn site_url(&self) -> Result<String, StoreError> {
+        let url = match &self.config.http.site_url {
+            Some(url) => url.clone(),
+            None => match self
+                .directory
+                .settings(&["Site_Url"])
+                .await?
+                .text("Site_Url")
+            {
+                Some(url) => url.to_owned(),
+                None => format!("http://{}", self.config.http.listen),
+            },
+        };
+        Ok(url.trim().trim_end_matches('/').to_owned())
+    }
+}
+
 /// Where a workspace is, as the user names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
