@@ -11,17 +11,20 @@ mod demo;
 mod export;
 mod import;
 mod rooms;
-mod show;
+mod service;
 mod verify;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{Address, App};
 use crate::clock::Clock;
 use crate::export::ExportError;
 use crate::store::StoreError;
+use crate::words as show;
 
 /// Finished, but something is missing.
 const INCOMPLETE: u8 = 1;
@@ -118,22 +121,41 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
     result
 }
 
+/// The signals that ask a program to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From here on they no longer end the process by themselves.
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next one, whichever it is.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
+
 /// The first signal asks everything to stop and clean up; the second does not wait for it.
 async fn cancel_on_signal(app: App) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-        signal(SignalKind::hangup()),
-    ) else {
+    let Ok(mut signals) = Signals::new() else {
         return;
     };
-    let mut next = async || {
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, _ = hangup.recv() => {} }
-    };
-    next().await;
+    signals.next().await;
     app.cancel.cancel();
-    next().await;
+    signals.next().await;
     std::process::exit(CANCELLED.into());
 }
 
