@@ -68,3 +68,10 @@ impl Access {
         Ok(Vec::new())
     }
 }
+
+impl RoomAccess {
+    /// Reads a room.
+    pub fn read(_room: &[u8]) -> Result<Self, StoreError> {
+        Ok(Self::default())
+    }
+}
