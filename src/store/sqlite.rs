@@ -2,6 +2,7 @@
 //! is found. Messages are clustered in the order in which they are read.
 
 mod chunks;
+pub mod directory;
 mod import;
 pub(crate) mod query;
 pub(crate) mod schema;
