@@ -9,6 +9,7 @@
 //! - [`verify`]: proves that a ZIP of ours is whole.
 //! - [`app`]: the one place where parts are put together.
 //! - [`clock`]: the only place that asks what time it is.
+//! - [`random`]: ids and secrets that nobody can guess.
 //!
 //! `ARCHITECTURE.md` has the map, the invariants and the walkthroughs.
 
@@ -22,6 +23,7 @@ pub mod export;
 pub mod http;
 pub mod jobs;
 pub mod mail;
+pub mod random;
 pub mod sort;
 pub mod store;
 pub mod verify;
