@@ -6,6 +6,7 @@
 //! - [`store`]: contracts for rooms and messages, and behind them the embedded workspace and dumps.
 //! - [`blob`]: contract for file contents, and behind it GridFS chunks and directories.
 //! - [`sort`]: sorting more than fits into memory.
+//! - [`mail`]: what is sent by mail, and how it is handed over.
 //! - [`verify`]: proves that a ZIP of ours is whole.
 //! - [`app`]: the one place where parts are put together.
 //! - [`clock`]: the only place that asks what time it is.
@@ -27,3 +28,4 @@ pub mod random;
 pub mod sort;
 pub mod store;
 pub mod verify;
+mod words;

@@ -15,7 +15,7 @@ use super::ExportError;
 use super::file::{FileExport, expected_bytes};
 use super::ledger::MissingFile;
 use super::progress::Progress;
-use super::report::ExportReport;
+use super::report::{ExportReport, TOOL};
 use super::request::{ExportRequest, Format, cores};
 use super::target::{TargetError, Written};
 use crate::app::Service;
@@ -110,6 +110,7 @@ pub async fn run(
         store: &place.store,
         extension: place.extension.as_deref(),
         site_url: &site_url,
+        tool: TOOL,
         now: service.clock.now(),
     })
     .map_err(unreadable)?;
@@ -248,11 +249,6 @@ impl Write for Observed {
 
 /// Why no mail will say that the export is ready; `None` when one is to be sent.
 async fn no_mail(service: &Service, owner: Option<&User>) -> Option<String> {
-    if !service.config.mail.ready {
-        return Some(
-            "Mails about exports that are ready are switched off on this server.".to_owned(),
-        );
-    }
     let Some(owner) = owner else {
         return Some("The user who asked for it is not there any more.".to_owned());
     };
@@ -324,7 +320,7 @@ fn of_export(error: &WriteError) -> Failure {
 
 /// Whether a full disk is behind it.
 fn is_full(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+    causes(error).any(|error| {
         let error = error.downcast_ref::<io::Error>();
         error.is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
     })
@@ -332,11 +328,15 @@ fn is_full(error: &(dyn Error + 'static)) -> bool {
 
 /// An error and its causes, for the log.
 fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    let texts: Vec<_> = causes(error).map(ToString::to_string).collect();
+    texts.join(": ")
+}
+
+/// An error, what caused it, and so on.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
+        (*error).source()
+    })
 }
 
 #[cfg(test)]

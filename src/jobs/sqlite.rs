@@ -19,8 +19,7 @@ use super::{
 use crate::store::StoreError;
 use crate::store::batches::blocking;
 use crate::store::directory::UserId;
-use crate::store::sqlite::directory::put_user_data_file;
-use crate::store::sqlite::schema;
+use crate::store::sqlite::{put_user_data_file, schema};
 
 /// The table of jobs. An index for each question, so that no question looks at all jobs that ever were:
 ///

@@ -118,7 +118,7 @@ impl Worker {
         tracing::info!(job = id.0, rid, user = owner.0, attempt, "job begun");
         let progress = Arc::new(Progress::default());
         let stop = self.hard.child_token();
-        let attempt = tokio::spawn(attempt(
+        let attempt = tokio::spawn(carry_out(
             self.service.clone(),
             job.clone(),
             fence.clone(),
@@ -295,7 +295,7 @@ enum Kept {
     Lost,
 }
 
-async fn attempt(
+async fn carry_out(
     service: Service,
     job: Job,
     fence: Fence,
@@ -329,6 +329,13 @@ async fn attempt(
 fn of_mail(error: MailError) -> Failure {
     let message = format!("The mail was not sent: {error}.");
     match error {
+        MailError::Store(error) => {
+            tracing::warn!(%error, "a mail's export cannot be read");
+            Failure::Passing(JobError::new(
+                "workspace-unreadable",
+                "What the mail is about could not be read. It is tried again.",
+            ))
+        }
         MailError::Later(_) => Failure::Passing(JobError::new("mail-later", message)),
         MailError::Off => Failure::Final(JobError::new("mail-off", message)),
         MailError::Unusable(_) => Failure::Final(JobError::new("mail-unusable", message)),
