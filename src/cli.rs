@@ -11,6 +11,7 @@ mod demo;
 mod export;
 mod import;
 mod rooms;
+mod serve;
 mod service;
 mod verify;
 mod work;
@@ -56,6 +57,8 @@ enum Command {
     Export(export::ExportOptions),
     /// Prove that a ZIP made by `export` is whole and unchanged.
     Verify(verify::VerifyOptions),
+    /// Answer Rocket.Chat's room export over HTTP, and carry out what was accepted.
+    Serve(serve::ServeOptions),
     /// Carry out the exports and mails that a server accepted, without a server.
     Work(work::WorkOptions),
 }
@@ -110,7 +113,7 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     // A service stops in two steps and watches the signals itself.
-    if !matches!(options.command, Command::Work(_)) {
+    if !matches!(options.command, Command::Serve(_) | Command::Work(_)) {
         runtime.spawn(cancel_on_signal(app.clone()));
     }
     let result = runtime.block_on(async {
@@ -120,6 +123,7 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
             Command::Rooms(options) => rooms::run(app, options).await,
             Command::Export(options) => export::run(app, options).await,
             Command::Verify(options) => verify::run(app, options).await,
+            Command::Serve(options) => serve::run(app, options).await,
             Command::Work(options) => work::run(app, options).await,
         }
     });
