@@ -13,6 +13,7 @@ mod import;
 mod rooms;
 mod service;
 mod verify;
+mod work;
 
 use std::io;
 use std::process::ExitCode;
@@ -55,6 +56,8 @@ enum Command {
     Export(export::ExportOptions),
     /// Prove that a ZIP made by `export` is whole and unchanged.
     Verify(verify::VerifyOptions),
+    /// Carry out the exports and mails that a server accepted, without a server.
+    Work(work::WorkOptions),
 }
 
 /// The workspace that a command reads.
@@ -106,7 +109,10 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    runtime.spawn(cancel_on_signal(app.clone()));
+    // A service stops in two steps and watches the signals itself.
+    if !matches!(options.command, Command::Work(_)) {
+        runtime.spawn(cancel_on_signal(app.clone()));
+    }
     let result = runtime.block_on(async {
         match options.command {
             Command::Demo(options) => demo::run(app, options).await,
@@ -114,6 +120,7 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
             Command::Rooms(options) => rooms::run(app, options).await,
             Command::Export(options) => export::run(app, options).await,
             Command::Verify(options) => verify::run(app, options).await,
+            Command::Work(options) => work::run(app, options).await,
         }
     });
     // A blocked read of an endless pipe must not keep the process.
