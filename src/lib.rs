@@ -10,6 +10,7 @@
 //! - [`verify`]: proves that a ZIP of ours is whole.
 //! - [`app`]: the one place where parts are put together.
 //! - [`clock`]: the only place that asks what time it is.
+//! - [`random`]: ids and secrets that nobody can guess.
 //!
 //! `ARCHITECTURE.md` has the map, the invariants and the walkthroughs.
 

@@ -42,6 +42,7 @@ const CRATE_USERS: &[(&str, &[&str])] = &[
 /// Concrete backends and their homes. Everybody else gets them as contracts, from `src/app.rs`.
 const BACKENDS: &[(&str, &str)] = &[
     ("SqliteSource", "src/store/sqlite"),
+    ("SqliteDirectory", "src/store/sqlite"),
     ("DumpSource", "src/store/dump"),
     // Its type has the name of a store of Rocket.Chat, which others may say.
     // `src/blob.rs` asks the store that an upload's record names.
