@@ -15,6 +15,7 @@ mod import;
 mod rooms;
 mod service;
 mod verify;
+mod work;
 
 use std::io;
 use std::process::ExitCode;
@@ -61,6 +62,8 @@ enum Command {
     Config(config::ConfigOptions),
     /// Look at every part that the server would use, and say how to repair what is wrong.
     Doctor(doctor::DoctorOptions),
+    /// Carry out the exports and mails that a server accepted, without a server.
+    Work(work::WorkOptions),
 }
 
 /// The workspace that a command reads.
@@ -112,7 +115,10 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    runtime.spawn(cancel_on_signal(app.clone()));
+    // A service stops in two steps and watches the signals itself.
+    if !matches!(options.command, Command::Work(_)) {
+        runtime.spawn(cancel_on_signal(app.clone()));
+    }
     let result = runtime.block_on(async {
         match options.command {
             Command::Demo(options) => demo::run(app, options).await,
@@ -122,6 +128,7 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
             Command::Verify(options) => verify::run(app, options).await,
             Command::Config(options) => config::run(&options),
             Command::Doctor(options) => doctor::run(app, options).await,
+            Command::Work(options) => work::run(app, options).await,
         }
     });
     // A blocked read of an endless pipe must not keep the process.

@@ -23,6 +23,13 @@ impl Format {
             Self::Json => "json",
         }
     }
+
+    /// The form with this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Html, Self::Json]
+            .into_iter()
+            .find(|format| format.name() == name)
+    }
 }
 
 /// A file export, ready to run.
@@ -48,6 +55,11 @@ pub struct ExportRequest {
     pub threads: usize,
     /// When the export is made, milliseconds since 1970.
     pub exported_at: i64,
+}
+
+/// Deflate threads when nobody says how many: one per core.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Which end of a window a date is.
