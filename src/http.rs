@@ -4,9 +4,12 @@ pub mod auth;
 pub mod call;
 pub mod cors;
 pub mod error;
+pub mod exports;
 pub mod fields;
 pub mod listener;
 pub mod rate_limit;
+pub mod rooms;
+pub mod rooms_export;
 
 use std::sync::Arc;
 
@@ -14,8 +17,10 @@ use axum::Router;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use utoipa::openapi::{Info, OpenApi, OpenApiBuilder};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use self::error::ApiError;
 use self::rate_limit::RateLimiter;
@@ -49,13 +54,25 @@ impl Http {
 
 /// All routes with their documentation, before they have what they work with.
 fn routes() -> OpenApiRouter<Http> {
+    let key = |header| SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(header)));
+    let credentials = ComponentsBuilder::new()
+        .security_scheme("userId", key("X-User-Id"))
+        .security_scheme("authToken", key("X-Auth-Token"));
     let document = OpenApiBuilder::new()
         .info(Info::new("Export Room", env!("CARGO_PKG_VERSION")))
+        .components(Some(credentials.build()))
         .build();
     OpenApiRouter::with_openapi(document)
+        .routes(routes!(rooms_export::export))
+        .routes(routes!(exports::status))
+        .routes(routes!(exports::list))
+        .routes(routes!(exports::cancel))
+        .routes(routes!(exports::delete))
+        .routes(routes!(rooms::get))
+        .routes(routes!(rooms::info))
 }
 
-/// The OpenAPI document of all routes, made from their handlers.
+/// The `OpenAPI` document of all routes, made from their handlers.
 pub fn document() -> OpenApi {
     routes().into_openapi()
 }

@@ -23,6 +23,7 @@ pub mod config;
 pub mod export;
 pub mod http;
 pub mod jobs;
+pub mod login;
 pub mod mail;
 pub mod random;
 pub mod sort;

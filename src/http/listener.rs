@@ -27,24 +27,29 @@ const HEAD: usize = 64 << 10;
 /// Wait after the system refused a connection, which it does when there are no file descriptors left.
 const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`; then ends what has begun, within the grace time of the jobs. Downloads that take longer are cut
-/// off, and their clients continue them with `Range`.
-pub async fn serve(listener: TcpListener, http: Http, stop: CancellationToken) {
+/// Serves until `soft`; then ends what has begun, until `hard` or for the grace time of the jobs. Downloads that take
+/// longer are cut off, and their clients continue them with `Range`.
+pub async fn serve(
+    listener: TcpListener,
+    http: Http,
+    soft: CancellationToken,
+    hard: CancellationToken,
+) {
     let config = Arc::clone(&http.service.config);
     let timeout = config.http.request_timeout;
     let connections = Arc::new(Semaphore::new(config.http.max_connections.max(1)));
     let router = TowerToHyperService::new(super::router(http));
     let open = TaskTracker::new();
     // Dropped at the end: what is open then is closed.
-    let hard = CancellationToken::new();
-    let _closes = hard.clone().drop_guard();
+    let close = hard.child_token();
+    let _closes = close.clone().drop_guard();
     loop {
         let accepted = async {
             let permit = Arc::clone(&connections).acquire_owned().await;
             (listener.accept().await, permit)
         };
         let (stream, peer, permit) = tokio::select! {
-            () = stop.cancelled() => break,
+            () = soft.cancelled() => break,
             accepted = accepted => match accepted {
                 (Ok((stream, peer)), permit) => (stream, peer, permit),
                 (Err(error), _) => {
@@ -59,7 +64,7 @@ pub async fn serve(listener: TcpListener, http: Http, stop: CancellationToken) {
             request.extensions_mut().insert(Peer(peer));
             router.call(request)
         });
-        let (stop, hard) = (stop.clone(), hard.clone());
+        let (soft, close) = (soft.clone(), close.clone());
         open.spawn(async move {
             let _permit = permit;
             let connection = http1::Builder::new()
@@ -70,9 +75,9 @@ pub async fn serve(listener: TcpListener, http: Http, stop: CancellationToken) {
             let mut connection = std::pin::pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
-                () = stop.cancelled() => {
+                () = soft.cancelled() => {
                     connection.as_mut().graceful_shutdown();
-                    tokio::select! { ended = connection => ended, () = hard.cancelled() => return }
+                    tokio::select! { ended = connection => ended, () = close.cancelled() => return }
                 }
             };
             if let Err(error) = ended {
@@ -83,10 +88,12 @@ pub async fn serve(listener: TcpListener, http: Http, stop: CancellationToken) {
     }
     drop(listener);
     open.close();
-    if tokio::time::timeout(config.jobs.grace, open.wait())
-        .await
-        .is_err()
-    {
+    let in_time = tokio::select! {
+        () = open.wait() => true,
+        () = hard.cancelled() => false,
+        () = sleep(config.jobs.grace) => false,
+    };
+    if !in_time {
         tracing::warn!(connections = open.len(), "connections are cut off");
     }
 }
