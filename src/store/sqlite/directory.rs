@@ -151,9 +151,10 @@ fn only_id(
     })
 }
 
+const BY_KEY: &str = "SELECT id FROM found_by WHERE kind = ?1 AND key = ?2 LIMIT 2";
+
 fn find_user(connection: &Connection, name: &LoginName) -> Result<Option<User>, StoreError> {
     const EXACT: &str = "SELECT id FROM user WHERE username = ?1 LIMIT 2";
-    const BY_KEY: &str = "SELECT id FROM found_by WHERE kind = ?1 AND key = ?2 LIMIT 2";
     let id = match name {
         LoginName::Username(name) => match only_id(connection, EXACT, [name])? {
             Some(id) => Some(id),
@@ -177,10 +178,13 @@ fn change_user(
 ) -> Result<(), StoreError> {
     if let Some(doc) = user_doc(connection, &id.0)? {
         let changed = change(&doc.0)?;
-        // Names and addresses stay as they are: no key changes.
         connection
             .prepare_cached("UPDATE user SET doc = ?2 WHERE id = ?1")?
             .execute(params![id.0, changed])?;
+        Doc::new(&changed)
+            .map_err(tables::PutError::from)
+            .and_then(|doc| tables::put_keys(connection, "users", &id.0, doc))
+            .map_err(|error| error.at("users", 0))?;
     }
     Ok(())
 }
@@ -252,6 +256,15 @@ impl Directory for SqliteDirectory {
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
         let id = id.clone();
         self.ask(move |connection| user(connection, &id.0)).await
+    }
+
+    async fn token_owner(&self, hashed: &str) -> Result<Option<User>, StoreError> {
+        let hashed = hashed.to_owned();
+        self.ask(move |connection| {
+            only_id(connection, BY_KEY, [tables::TOKEN, &hashed])?
+                .map_or(Ok(None), |id| user(connection, &id))
+        })
+        .await
     }
 
     async fn find_user(&self, name: &LoginName) -> Result<Option<User>, StoreError> {
