@@ -7,7 +7,9 @@
     reason = "standard error is where a command line talks to people"
 )]
 
+mod config;
 mod demo;
+mod doctor;
 mod export;
 mod import;
 mod rooms;
@@ -56,6 +58,10 @@ enum Command {
     Export(export::ExportOptions),
     /// Prove that a ZIP made by `export` is whole and unchanged.
     Verify(verify::VerifyOptions),
+    /// Show settings.
+    Config(config::ConfigOptions),
+    /// Look at every part that the server would use, and say how to repair what is wrong.
+    Doctor(doctor::DoctorOptions),
     /// Carry out the exports and mails that a server accepted, without a server.
     Work(work::WorkOptions),
 }
@@ -120,6 +126,8 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
             Command::Rooms(options) => rooms::run(app, options).await,
             Command::Export(options) => export::run(app, options).await,
             Command::Verify(options) => verify::run(app, options).await,
+            Command::Config(options) => config::run(&options),
+            Command::Doctor(options) => doctor::run(app, options).await,
             Command::Work(options) => work::run(app, options).await,
         }
     });

@@ -10,6 +10,7 @@ mod exports;
 mod fuzz_seeds;
 mod hostile_dumps;
 mod import;
+mod mail;
 mod memory;
 mod sources;
 mod sources_shared;
