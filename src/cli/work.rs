@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::service::{ServiceOptions, Shutdown, shutdown_on_signals, start_log};
+use super::service::{ServiceOptions, Shutdown, shutdown_on_signals};
 use crate::app::App;
 use crate::jobs::sweeper;
 use crate::jobs::worker::Worker;
+use crate::telemetry::start_log;
 
 #[derive(Debug, Args)]
 pub(super) struct WorkOptions {
