@@ -7,9 +7,12 @@
     reason = "standard error is where a command line talks to people"
 )]
 
+mod config;
 mod demo;
+mod doctor;
 mod export;
 mod import;
+mod openapi;
 mod rooms;
 mod serve;
 mod service;
@@ -59,8 +62,14 @@ enum Command {
     Verify(verify::VerifyOptions),
     /// Answer Rocket.Chat's room export over HTTP, and carry out what was accepted.
     Serve(serve::ServeOptions),
+    /// Show settings.
+    Config(config::ConfigOptions),
+    /// Look at every part that the server would use, and say how to repair what is wrong.
+    Doctor(doctor::DoctorOptions),
     /// Carry out the exports and mails that a server accepted, without a server.
     Work(work::WorkOptions),
+    /// Print the OpenAPI document of the HTTP API.
+    Openapi,
 }
 
 /// The workspace that a command reads.
@@ -124,7 +133,10 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
             Command::Export(options) => export::run(app, options).await,
             Command::Verify(options) => verify::run(app, options).await,
             Command::Serve(options) => serve::run(app, options).await,
+            Command::Config(options) => config::run(&options),
+            Command::Doctor(options) => doctor::run(app, options).await,
             Command::Work(options) => work::run(app, options).await,
+            Command::Openapi => openapi::run(),
         }
     });
     // A blocked read of an endless pipe must not keep the process.
