@@ -6,6 +6,7 @@
 )]
 
 mod cli;
+mod doctor;
 mod exports;
 mod fuzz_seeds;
 mod hostile_dumps;
