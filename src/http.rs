@@ -3,13 +3,18 @@
 pub mod auth;
 pub mod call;
 pub mod cors;
+pub mod download;
 pub mod error;
 pub mod exports;
 pub mod fields;
+pub mod health;
 pub mod listener;
+pub mod openapi;
+mod page;
 pub mod rate_limit;
 pub mod rooms;
 pub mod rooms_export;
+pub mod session;
 
 use std::sync::Arc;
 
@@ -17,15 +22,15 @@ use axum::Router;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::error::ApiError;
+use self::health::Readiness;
 use self::rate_limit::RateLimiter;
 use crate::access::Access;
 use crate::app::Service;
+use crate::login::Logins;
 
 /// What every handler works with.
 #[derive(Clone)]
@@ -36,6 +41,10 @@ pub struct Http {
     pub access: Arc<Access>,
     /// Who has called how often.
     pub rate_limiter: Arc<RateLimiter>,
+    /// Logs users in.
+    pub logins: Arc<Logins>,
+    /// Whether the parts work, as found last.
+    pub readiness: Arc<Readiness>,
 }
 
 impl Http {
@@ -47,6 +56,12 @@ impl Http {
                 service.config.security.admin_override,
             )),
             rate_limiter: Arc::new(RateLimiter::default()),
+            logins: Arc::new(Logins::new(
+                Arc::clone(&service.directory),
+                service.clock,
+                service.config.security.login_expiration_days,
+            )),
+            readiness: Arc::default(),
             service,
         }
     }
@@ -54,15 +69,7 @@ impl Http {
 
 /// All routes with their documentation, before they have what they work with.
 fn routes() -> OpenApiRouter<Http> {
-    let key = |header| SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(header)));
-    let credentials = ComponentsBuilder::new()
-        .security_scheme("userId", key("X-User-Id"))
-        .security_scheme("authToken", key("X-Auth-Token"));
-    let document = OpenApiBuilder::new()
-        .info(Info::new("Export Room", env!("CARGO_PKG_VERSION")))
-        .components(Some(credentials.build()))
-        .build();
-    OpenApiRouter::with_openapi(document)
+    OpenApiRouter::with_openapi(openapi::frame())
         .routes(routes!(rooms_export::export))
         .routes(routes!(exports::status))
         .routes(routes!(exports::list))
@@ -70,17 +77,24 @@ fn routes() -> OpenApiRouter<Http> {
         .routes(routes!(exports::delete))
         .routes(routes!(rooms::get))
         .routes(routes!(rooms::info))
-}
-
-/// The `OpenAPI` document of all routes, made from their handlers.
-pub fn document() -> OpenApi {
-    routes().into_openapi()
+        .routes(routes!(session::login))
+        .routes(routes!(session::logout))
+        .routes(routes!(session::me))
+        .routes(routes!(session::info))
+        .routes(routes!(session::info_of_v1))
+        .routes(routes!(download::download))
+        .routes(routes!(download::log_in))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::figures))
+        .routes(routes!(openapi::document))
 }
 
 /// All routes, ready to be served.
 pub fn router(http: Http) -> Router {
     let (router, _) = routes().split_for_parts();
     router
+        .merge(openapi::pages())
         .method_not_allowed_fallback(other_method)
         .fallback(async || ApiError::NotFound)
         .layer(from_fn_with_state(http.clone(), call::watch))

@@ -202,14 +202,24 @@ impl Logins {
                     .await
             }
         };
-        let outcome = match &result {
-            Ok(_) => "logged in",
-            Err(LoginError::Unauthorized) => "unauthorized",
-            Err(LoginError::Refused(refusal)) => refusal.code(),
-            Err(_) => "failed",
-        };
-        let user = result.as_ref().map_or("", |found| found.user.id.0.as_str());
-        tracing::info!(target: "audit", event = "login", outcome, user, %address);
+        match &result {
+            Ok(found) => tracing::info!(
+                target: "audit",
+                user = found.user.id.0,
+                username = found.user.username,
+                ip = %address,
+                "logged in"
+            ),
+            Err(error) => {
+                let reason = match error {
+                    LoginError::Refused(refusal) => refusal.code(),
+                    LoginError::Unauthorized => "unauthorized",
+                    LoginError::Busy => "busy",
+                    LoginError::Store(_) | LoginError::Stopped(_) => "internal",
+                };
+                tracing::info!(target: "audit", ip = %address, reason, "login refused");
+            }
+        }
         result
     }
 

@@ -18,6 +18,7 @@ use super::error::ApiError;
 use super::rate_limit::Quota;
 use super::{Http, cors};
 use crate::random;
+use crate::telemetry::{self, InFlight};
 
 /// Header of a request's id.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -56,6 +57,7 @@ impl<S: Sync> FromRequestParts<S> for Call {
 /// Around every request: names it, logs it, and adds to its answer what all answers have.
 pub async fn watch(State(http): State<Http>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
+    let _in_flight = InFlight::begin();
     let peer = request.extensions().get().map(|Peer(address)| address.ip());
     let route = request.extensions().get().map(MatchedPath::as_str);
     let call = Call {
@@ -88,9 +90,12 @@ pub async fn watch(State(http): State<Http>, mut request: Request, next: Next) -
     if is_api && call.method != Method::OPTIONS {
         cors::allow(headers);
     }
+    let status = response.status().as_u16();
+    let took = begun.elapsed();
+    telemetry::answered(&call.route, call.method.as_str(), status, took);
     tracing::info!(
-        status = response.status().as_u16(),
-        ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        status,
+        ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         ip = %call.client,
         "answered"
     );

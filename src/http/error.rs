@@ -9,6 +9,7 @@ use utoipa::{IntoResponses, ToSchema};
 
 use crate::blob::BlobError;
 use crate::jobs::QueueError;
+use crate::login::{LoginError, Malformed, Refusal};
 use crate::store::StoreError;
 
 /// `Content-Type` of every API answer: exactly this, without a charset.
@@ -79,6 +80,39 @@ impl LoginRequired {
     };
 }
 
+/// Somebody could not log in (contract §3.2).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LoginFailure {
+    /// Always false.
+    pub success: bool,
+    /// Always `error`.
+    #[schema(examples("error"))]
+    pub status: &'static str,
+    /// For programs: `Unauthorized` when user, password or token are wrong, else what else is wrong.
+    #[schema(examples("Unauthorized", "totp-required"))]
+    pub error: &'static str,
+    /// With `totp-required`: `method` and `availableMethods` of the second factor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, examples(json!({"method": "totp", "availableMethods": ["totp"]})))]
+    pub details: Option<Value>,
+    /// For people.
+    pub message: &'static str,
+}
+
+impl LoginFailure {
+    fn of(refusal: Option<Refusal>) -> Self {
+        const UNAUTHORIZED: &str = "Unauthorized";
+        let method = refusal.and_then(Refusal::method);
+        Self {
+            success: false,
+            status: "error",
+            error: refusal.map_or(UNAUTHORIZED, Refusal::code),
+            details: method.map(|method| json!({"method": method, "availableMethods": [method]})),
+            message: refusal.map_or(UNAUTHORIZED, Refusal::message),
+        }
+    }
+}
+
 /// What any route for users may answer, for the documentation.
 #[derive(Debug, IntoResponses)]
 pub enum Refusals {
@@ -119,6 +153,12 @@ pub enum ApiError {
     NoPermission,
     /// 403: the user has no name yet (contract §1.4).
     NoUsername,
+    /// 401 of a login; without a refusal user, password or token are wrong.
+    LoginFailed(Option<Refusal>),
+    /// 404: users log in elsewhere.
+    LoginOff,
+    /// 403: exports may not be downloaded.
+    DownloadOff,
     /// 400 in Rocket.Chat's form, with a reason or without.
     Refused {
         /// `errorType`.
@@ -188,6 +228,9 @@ impl ApiError {
         match self {
             Self::NotLoggedIn => "not-logged-in",
             Self::NoPermission | Self::NoUsername => "error-unauthorized",
+            Self::LoginFailed(refusal) => LoginFailure::of(*refusal).error,
+            Self::LoginOff => "login-off",
+            Self::DownloadOff => "download-off",
             Self::Refused { code, .. } => code,
             Self::Params { .. } | Self::TooLarge => PARAMS,
             Self::Timeout => "timeout",
@@ -198,15 +241,16 @@ impl ApiError {
         }
     }
 
-    fn status(&self) -> StatusCode {
+    /// Status of the answer.
+    pub fn status(&self) -> StatusCode {
         match self {
-            Self::NotLoggedIn => StatusCode::UNAUTHORIZED,
-            Self::NoPermission | Self::NoUsername => StatusCode::FORBIDDEN,
+            Self::NotLoggedIn | Self::LoginFailed(_) => StatusCode::UNAUTHORIZED,
+            Self::NoPermission | Self::NoUsername | Self::DownloadOff => StatusCode::FORBIDDEN,
             Self::Refused { .. } | Self::Params { .. } => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooManyRequests { .. } | Self::TooManyExports(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::LoginOff => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -217,6 +261,13 @@ impl ApiError {
             Self::NotLoggedIn => Failure::text(LoginRequired::ANSWER.message),
             Self::NoPermission => Failure::text(
                 "User does not have the permissions required for this action [error-unauthorized]",
+            ),
+            Self::LoginFailed(refusal) => Failure::text(LoginFailure::of(refusal).message),
+            Self::LoginOff => Failure::text(
+                "Logging in is switched off here. Log in to Rocket.Chat, and use the token that it gives you",
+            ),
+            Self::DownloadOff => Failure::text(
+                "Downloads of exports are switched off by the administrator [error-unauthorized]",
             ),
             Self::NoUsername => Failure::text("Users must have a username [error-unauthorized]"),
             Self::Refused {
@@ -249,6 +300,23 @@ impl From<StoreError> for ApiError {
     }
 }
 
+impl From<Malformed> for ApiError {
+    fn from(malformed: Malformed) -> Self {
+        Self::params(malformed.field, malformed.reason)
+    }
+}
+
+impl From<LoginError> for ApiError {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Unauthorized => Self::LoginFailed(None),
+            LoginError::Refused(refusal) => Self::LoginFailed(Some(refusal)),
+            LoginError::Busy => Self::TooManyRequests { wait: 1 },
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
 impl From<BlobError> for ApiError {
     fn from(error: BlobError) -> Self {
         Self::Internal(error.into())
@@ -270,10 +338,11 @@ impl IntoResponse for ApiError {
             tracing::error!(error = format!("{error:#}"), "request failed");
         }
         let status = self.status();
-        if matches!(self, Self::NotLoggedIn) {
-            return json_response(status, &LoginRequired::ANSWER);
+        match self {
+            Self::NotLoggedIn => json_response(status, &LoginRequired::ANSWER),
+            Self::LoginFailed(refusal) => json_response(status, &LoginFailure::of(refusal)),
+            other => json_response(status, &other.body()),
         }
-        json_response(status, &self.body())
     }
 }
 

@@ -5,7 +5,9 @@
     reason = "a test that cannot go on fails by panicking, in its helpers as well"
 )]
 
+mod access;
 mod cli;
+mod directory;
 mod doctor;
 mod exports;
 mod fuzz_seeds;
