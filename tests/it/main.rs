@@ -9,6 +9,7 @@ mod access;
 mod cli;
 mod directory;
 mod endpoint;
+mod doctor;
 mod exports;
 mod fuzz_seeds;
 mod hostile_dumps;
