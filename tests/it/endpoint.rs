@@ -1105,6 +1105,9 @@ fn a_slow_client_does_not_hold_the_server() {
         ACCEPTED,
         "after a slow body",
     );
+    // A connection that nothing more is said on is closed.
+    let idle = server.raw(b"GET /api/v1/rooms.get HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(idle.starts_with("HTTP/1.1 401 "), "{idle}");
     // What is no HTTP, or far too much of it, is refused without an answer of the API.
     for (bytes, status) in [
         (

@@ -8,8 +8,8 @@
 mod access;
 mod cli;
 mod directory;
-mod endpoint;
 mod doctor;
+mod endpoint;
 mod exports;
 mod fuzz_seeds;
 mod hostile_dumps;
