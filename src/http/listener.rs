@@ -190,8 +190,9 @@ mod tests {
         let _client = TcpStream::connect(address).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let mut stream = Moving::new(stream, Duration::from_millis(20));
+        let bytes = vec![0; 64 << 10];
         let error = loop {
-            if let Err(error) = stream.write_all(&[0; 64 << 10]).await {
+            if let Err(error) = stream.write_all(&bytes).await {
                 break error;
             }
         };
