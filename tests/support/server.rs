@@ -20,7 +20,7 @@ use super::cli::{command, text};
 use super::dump::{DumpBuilder, Form};
 
 /// How long anything that must happen may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A user's credentials: id and token.
 pub(crate) type Who = (&'static str, &'static str);
