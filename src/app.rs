@@ -6,15 +6,17 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::blob::user_data::UserDataStore;
+use crate::blob::user_data::{UserDataStore, filesystem::UserDataDirectory};
 use crate::blob::{BlobStore, Blobs, filesystem::FileSystem};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::jobs::JobQueue;
+use crate::jobs::sqlite::SqliteQueue;
 use crate::mail::Mailer;
+use crate::store::batches::blocking;
 use crate::store::directory::Directory;
 use crate::store::dump::{Dump, DumpSource};
-use crate::store::sqlite::{self, ImportOutcome, ImportProgress, SqliteSource};
+use crate::store::sqlite::{self, ImportOutcome, ImportProgress, SqliteDirectory, SqliteSource};
 use crate::store::user_data::UserDataFiles;
 use crate::store::{MessageSource, StoreError};
 
@@ -58,6 +60,37 @@ pub struct Service {
     pub wake: Arc<Notify>,
     /// Sends mail.
     pub mailer: Arc<Mailer>,
+}
+
+impl Service {
+    /// How users reach this server, without a slash at the end: `http.site_url`, else the workspace's `Site_Url`
+    /// (contract §5.8), else the address that it listens on.
+    pub async fn site_url(&self) -> Result<String, StoreError> {
+        let url = match &self.config.http.site_url {
+            Some(url) => url.clone(),
+            None => match self
+                .directory
+                .settings(&["Site_Url"])
+                .await?
+                .text("Site_Url")
+            {
+                Some(url) => url.to_owned(),
+                None => format!("http://{}", self.config.http.listen),
+            },
+        };
+        Ok(url.trim().trim_end_matches('/').to_owned())
+    }
+}
+
+/// The host of a URL, without scheme, user, port and path.
+pub fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    match host.strip_prefix('[') {
+        Some(address) => address.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    }
 }
 
 /// Where a workspace is, as the user names it.
@@ -122,6 +155,51 @@ impl App {
             Err(StoreError::Corrupt(format!(
                 "opening the workspace stopped: {error}"
             )))
+        })
+    }
+
+    /// Opens what a server and its workers need, as configured.
+    pub async fn service(&self, config: Config) -> Result<Service, StoreError> {
+        let address = config.workspace.address.parse();
+        let path = match address.map_err(StoreError::NotOurs)? {
+            Address::Sqlite(path) => path,
+            Address::Dump(path) => {
+                return Err(StoreError::NotOurs(format!(
+                    "{} is a dump, and jobs cannot be kept in a dump; load it into a workspace file with `export-room import` and name that",
+                    path.display()
+                )));
+            }
+        };
+        let Workspace { source, blobs } = self
+            .open(
+                &Address::Sqlite(path.clone()),
+                config.workspace.files.as_deref(),
+            )
+            .await?;
+        let store = config.store.directory();
+        let opened = blocking(move || {
+            Ok((
+                Arc::new(SqliteDirectory::open(&path)?),
+                SqliteQueue::open(&path)?,
+                UserDataDirectory::new(&store)?,
+            ))
+        });
+        let (directory, queue, exports) = opened.await?;
+        let mailer = Mailer::new(
+            config.mail.clone(),
+            Arc::clone(&directory) as Arc<dyn Directory>,
+        );
+        Ok(Service {
+            config: Arc::new(config),
+            clock: self.clock,
+            source,
+            blobs,
+            directory: Arc::clone(&directory) as Arc<dyn Directory>,
+            user_data: directory,
+            exports: Arc::new(exports),
+            queue: Arc::new(queue),
+            wake: Arc::new(Notify::new()),
+            mailer: Arc::new(mailer),
         })
     }
 

@@ -7,21 +7,29 @@
     reason = "standard error is where a command line talks to people"
 )]
 
+mod config;
 mod demo;
+mod doctor;
 mod export;
 mod import;
+mod openapi;
 mod rooms;
-mod show;
+mod serve;
+mod service;
 mod verify;
+mod work;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{Address, App};
 use crate::clock::Clock;
 use crate::export::ExportError;
 use crate::store::StoreError;
+use crate::words as show;
 
 /// Finished, but something is missing.
 const INCOMPLETE: u8 = 1;
@@ -52,6 +60,16 @@ enum Command {
     Export(export::ExportOptions),
     /// Prove that a ZIP made by `export` is whole and unchanged.
     Verify(verify::VerifyOptions),
+    /// Answer Rocket.Chat's room export over HTTP, and carry out what was accepted.
+    Serve(serve::ServeOptions),
+    /// Show settings.
+    Config(config::ConfigOptions),
+    /// Look at every part that the server would use, and say how to repair what is wrong.
+    Doctor(doctor::DoctorOptions),
+    /// Carry out the exports and mails that a server accepted, without a server.
+    Work(work::WorkOptions),
+    /// Print the OpenAPI document of the HTTP API.
+    Openapi,
 }
 
 /// The workspace that a command reads.
@@ -99,11 +117,17 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
         clock,
         cancel: tokio_util::sync::CancellationToken::new(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    runtime.spawn(cancel_on_signal(app.clone()));
+    let is_service = matches!(options.command, Command::Serve(_) | Command::Work(_));
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // One command does one thing; a service answers many at a time, with all cores.
+    if !is_service {
+        runtime.worker_threads(1);
+    }
+    let runtime = runtime.enable_all().build()?;
+    // A service stops in two steps and watches the signals itself.
+    if !is_service {
+        runtime.spawn(cancel_on_signal(app.clone()));
+    }
     let result = runtime.block_on(async {
         match options.command {
             Command::Demo(options) => demo::run(app, options).await,
@@ -111,6 +135,11 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
             Command::Rooms(options) => rooms::run(app, options).await,
             Command::Export(options) => export::run(app, options).await,
             Command::Verify(options) => verify::run(app, options).await,
+            Command::Serve(options) => serve::run(app, options).await,
+            Command::Config(options) => config::run(&options),
+            Command::Doctor(options) => doctor::run(app, options).await,
+            Command::Work(options) => work::run(app, options).await,
+            Command::Openapi => openapi::run(),
         }
     });
     // A blocked read of an endless pipe must not keep the process.
@@ -118,22 +147,41 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
     result
 }
 
+/// The signals that ask a program to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From here on they no longer end the process by themselves.
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next one, whichever it is.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
+
 /// The first signal asks everything to stop and clean up; the second does not wait for it.
 async fn cancel_on_signal(app: App) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-        signal(SignalKind::hangup()),
-    ) else {
+    let Ok(mut signals) = Signals::new() else {
         return;
     };
-    let mut next = async || {
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, _ = hangup.recv() => {} }
-    };
-    next().await;
+    signals.next().await;
     app.cancel.cancel();
-    next().await;
+    signals.next().await;
     std::process::exit(CANCELLED.into());
 }
 

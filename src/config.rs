@@ -3,6 +3,7 @@
 //! `config.default.toml` is compiled in and is at once the documentation, the defaults and the list of keys: a key that
 //! it does not have is an error.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
@@ -15,6 +16,8 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de};
 use thiserror::Error;
 use toml::{Table, Value};
+
+use crate::words;
 
 /// The defaults with their comments.
 pub const DEFAULT: &str = include_str!("../config.default.toml");
@@ -283,29 +286,63 @@ impl Config {
         variables: impl Iterator<Item = (String, String)>,
         flags: &[(&str, String)],
     ) -> Result<Self, ConfigError> {
-        let table = merged(file, variables, flags)?;
-        typed(table).map_err(|problem| ConfigError(vec![problem]))
+        let merged = merged(file, variables, flags)?;
+        typed(merged.table).map_err(|problem| ConfigError(vec![problem]))
     }
 
-    /// What [`Config::load`] would load, as the text of a file, without secrets.
+    /// What [`Config::load`] would load, as the text of a file in the order of [`DEFAULT`], without secrets; beside each
+    /// value that is not the default stands where it comes from.
     pub fn show(
         file: Option<&Path>,
         variables: impl Iterator<Item = (String, String)>,
         flags: &[(&str, String)],
     ) -> Result<String, ConfigError> {
-        let mut table = merged(file, variables, flags)?;
-        typed(table.clone()).map_err(|problem| ConfigError(vec![problem]))?;
-        for (section, key) in SECRETS {
-            if let Some(Value::String(secret)) = table
-                .get_mut(*section)
-                .and_then(|section| section.get_mut(*key))
-                && !secret.is_empty()
+        let merged = merged(file, variables, flags)?;
+        typed(merged.table.clone()).map_err(|problem| ConfigError(vec![problem]))?;
+        let mut shown = String::new();
+        let mut section = "";
+        for line in DEFAULT.lines().filter(|line| !line.starts_with('#')) {
+            if let Some(name) = line
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'))
             {
-                REDACTED.clone_into(secret);
+                section = name;
+                if !shown.is_empty() {
+                    shown.push('\n');
+                }
+                shown += line;
+                shown.push('\n');
+                continue;
             }
+            let Some((key, _)) = line.split_once(" = ") else {
+                continue;
+            };
+            let value = merged.table.get(section).and_then(|known| known.get(key));
+            let text = match value {
+                Some(Value::String(secret))
+                    if SECRETS.contains(&(section, key)) && !secret.is_empty() =>
+                {
+                    Value::String(REDACTED.to_owned()).to_string()
+                }
+                Some(value) => value.to_string(),
+                None => continue,
+            };
+            let origin = merged.origins.get(&(section.to_owned(), key.to_owned()));
+            let origin = origin.map_or_else(String::new, |origin| {
+                format!("  # {}", words::one_line(origin))
+            });
+            shown.extend([key, " = ", &text, &origin, "\n"]);
         }
-        Ok(table.to_string())
+        Ok(shown)
     }
+}
+
+/// The settings, not yet typed.
+struct Merged {
+    table: Table,
+    /// Where those values come from that somebody set, by section and key.
+    origins: BTreeMap<(String, String), String>,
+    problems: Vec<String>,
 }
 
 fn typed(table: Table) -> Result<Config, String> {
@@ -350,10 +387,13 @@ fn merged(
     file: Option<&Path>,
     variables: impl Iterator<Item = (String, String)>,
     flags: &[(&str, String)],
-) -> Result<Table, ConfigError> {
-    let mut problems = Vec::new();
-    let mut merged: Table = toml::from_str(DEFAULT)
-        .map_err(|error| ConfigError(vec![format!("config.default.toml: {error}")]))?;
+) -> Result<Merged, ConfigError> {
+    let mut merged = Merged {
+        table: toml::from_str(DEFAULT)
+            .map_err(|error| ConfigError(vec![format!("config.default.toml: {error}")]))?,
+        origins: BTreeMap::new(),
+        problems: Vec::new(),
+    };
     let file = file
         .map(Path::to_owned)
         .or_else(|| Some(PathBuf::from(USUAL_FILE)).filter(|usual| usual.exists()));
@@ -363,8 +403,8 @@ fn merged(
             .map_err(|error| error.to_string())
             .and_then(|text| toml::from_str::<Table>(&text).map_err(|error| error.to_string()))
         {
-            Ok(table) => merge_file(&mut merged, table, &place, &mut problems),
-            Err(error) => problems.push(format!("{place}: {}", error.trim())),
+            Ok(table) => merged.add_file(table, &place),
+            Err(error) => merged.problems.push(format!("{place}: {}", error.trim())),
         }
     }
     let mut variables: Vec<_> = variables
@@ -380,77 +420,82 @@ fn merged(
         .collect();
     variables.sort();
     for (section, key, name, value) in variables {
-        set(&mut merged, &section, &key, value, &name, &mut problems);
+        merged.set(&section, &key, &value, &name);
     }
     for (path, value) in flags {
         let (section, key) = path.split_once('.').unwrap_or(("", path));
-        set(
-            &mut merged,
-            section,
-            key,
-            value.clone(),
-            path,
-            &mut problems,
-        );
+        merged.set(section, key, value, path);
+        if let Some(origin) = merged
+            .origins
+            .get_mut(&(section.to_owned(), key.to_owned()))
+        {
+            "the command line".clone_into(origin);
+        }
     }
-    if problems.is_empty() {
+    if merged.problems.is_empty() {
         Ok(merged)
     } else {
-        Err(ConfigError(problems))
+        Err(ConfigError(merged.problems))
     }
 }
 
-fn merge_file(merged: &mut Table, table: Table, place: &str, problems: &mut Vec<String>) {
-    for (section, content) in table {
-        let Some(Value::Table(known)) = merged.get_mut(&section) else {
-            let hint = nearest(&section, merged.keys());
-            problems.push(format!("{place}: there is no [{section}]{hint}"));
-            continue;
-        };
-        let Value::Table(content) = content else {
-            problems.push(format!("{place}: [{section}] is a section, not a value"));
-            continue;
-        };
-        for (key, value) in content {
-            if known.contains_key(&key) {
-                known.insert(key, value);
-            } else {
-                let hint = nearest(&key, known.keys());
-                problems.push(format!("{place}: there is no {section}.{key}{hint}"));
+impl Merged {
+    fn add_file(&mut self, table: Table, place: &str) {
+        for (section, content) in table {
+            let Some(Value::Table(known)) = self.table.get_mut(&section) else {
+                let hint = nearest(&section, self.table.keys());
+                self.problems
+                    .push(format!("{place}: there is no [{section}]{hint}"));
+                continue;
+            };
+            let Value::Table(content) = content else {
+                self.problems
+                    .push(format!("{place}: [{section}] is a section, not a value"));
+                continue;
+            };
+            for (key, value) in content {
+                if known.contains_key(&key) {
+                    known.insert(key.clone(), value);
+                    self.origins
+                        .insert((section.clone(), key), place.to_owned());
+                } else {
+                    let hint = nearest(&key, known.keys());
+                    self.problems
+                        .push(format!("{place}: there is no {section}.{key}{hint}"));
+                }
             }
         }
     }
-}
 
-/// Sets a key to a value that is a text, read as what the default is.
-fn set(
-    merged: &mut Table,
-    section: &str,
-    key: &str,
-    text: String,
-    place: &str,
-    problems: &mut Vec<String>,
-) {
-    let Some(Value::Table(known)) = merged.get_mut(section) else {
-        let hint = nearest(section, merged.keys());
-        problems.push(format!("{place}: there is no section {section}{hint}"));
-        return;
-    };
-    let Some(default) = known.get(key) else {
-        let hint = nearest(key, known.keys());
-        problems.push(format!("{place}: there is no {section}.{key}{hint}"));
-        return;
-    };
-    let value = match default {
-        Value::Boolean(_) => text.parse().map(Value::Boolean).ok(),
-        Value::Integer(_) => text.parse().map(Value::Integer).ok(),
-        _ => Some(Value::String(text.clone())),
-    };
-    match value {
-        Some(value) => {
-            known.insert(key.to_owned(), value);
+    /// Sets a key to a value that is a text, read as what the default is.
+    fn set(&mut self, section: &str, key: &str, text: &str, place: &str) {
+        let Some(Value::Table(known)) = self.table.get_mut(section) else {
+            let hint = nearest(section, self.table.keys());
+            self.problems
+                .push(format!("{place}: there is no section {section}{hint}"));
+            return;
+        };
+        let Some(default) = known.get(key) else {
+            let hint = nearest(key, known.keys());
+            self.problems
+                .push(format!("{place}: there is no {section}.{key}{hint}"));
+            return;
+        };
+        let value = match default {
+            Value::Boolean(_) => text.parse().map(Value::Boolean).ok(),
+            Value::Integer(_) => text.parse().map(Value::Integer).ok(),
+            _ => Some(Value::String(text.to_owned())),
+        };
+        match value {
+            Some(value) => {
+                known.insert(key.to_owned(), value);
+                self.origins
+                    .insert((section.to_owned(), key.to_owned()), place.to_owned());
+            }
+            None => self
+                .problems
+                .push(format!("{place}: `{text}` is no {}", default.type_str())),
         }
-        None => problems.push(format!("{place}: `{text}` is no {}", default.type_str())),
     }
 }
 
@@ -631,6 +676,40 @@ mod tests {
             shown.contains("password = \"***\"") && !shown.contains("geheim"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn what_is_shown_is_a_configuration_and_says_where_it_comes_from() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(
+            file,
+            "[mail]\nhost = \"mail.example.org\"\npassword = \"geheim\""
+        )
+        .unwrap();
+        let shown = Config::show(
+            Some(file.path()),
+            [("EXPORT_ROOM_JOBS__WORKERS".to_owned(), "7".to_owned())].into_iter(),
+            &[("http.listen", "127.0.0.1:1".to_owned())],
+        )
+        .unwrap();
+        let place = file.path().display();
+        for line in [
+            format!("host = \"mail.example.org\"  # {place}"),
+            format!("password = \"***\"  # {place}"),
+            "workers = 7  # EXPORT_ROOM_JOBS__WORKERS".to_owned(),
+            "listen = \"127.0.0.1:1\"  # the command line".to_owned(),
+            "attempts = 5".to_owned(),
+        ] {
+            assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
+        }
+        let (shown, keys): (Table, fn(&Table) -> usize) =
+            (toml::from_str(&shown).unwrap(), |table| {
+                table
+                    .values()
+                    .map(|section| section.as_table().unwrap().len())
+                    .sum()
+            });
+        assert_eq!(keys(&shown), keys(&toml::from_str(DEFAULT).unwrap()));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The use cases. `file` exports a room to a ZIP: source → pipeline → attachments, messages, manifest.
+//! The use cases. `file` exports a room to a ZIP: source → pipeline → attachments, messages, manifest; `job` does so for a
+//! job of the queue.
 //!
 //! Nothing in memory grows with the number of messages or attachments: what must be remembered is in the
 //! [`ledger`], on disk.
@@ -6,6 +7,7 @@
 pub mod archive;
 mod attachments;
 pub mod file;
+pub mod job;
 pub mod ledger;
 mod pipeline;
 pub mod progress;

@@ -10,7 +10,10 @@
 //!
 //! Every write about a running job names its [`Fence`]: a worker that slept through its lease is refused.
 
+pub mod sqlite;
 pub mod steps;
+pub mod sweeper;
+pub mod worker;
 
 use std::fmt;
 
@@ -156,6 +159,35 @@ pub struct JobError {
     pub code: String,
     /// A sentence that says what happened and what to do.
     pub message: String,
+}
+
+impl JobError {
+    /// An error with this name and sentence.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+        }
+    }
+
+    /// Something that must not happen has happened.
+    pub fn internal() -> Self {
+        Self::new(
+            "internal",
+            "Something went wrong on the server. If it happens again, ask the administrator to look at the server's log.",
+        )
+    }
+}
+
+/// Why an attempt came to nothing. What it wrote is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It was told to stop.
+    Cancelled,
+    /// Trying again does not help.
+    Final(JobError),
+    /// Trying again may help.
+    Passing(JobError),
 }
 
 /// What a job has come to.

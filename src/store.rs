@@ -7,6 +7,7 @@
 pub(crate) mod batches;
 pub mod directory;
 pub mod dump;
+mod fields;
 pub(crate) mod gridfs;
 pub(crate) mod order;
 pub mod sqlite;

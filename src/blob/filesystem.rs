@@ -2,7 +2,7 @@
 //! has no extension (contract §5.7).
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,21 +41,48 @@ impl FileSystem {
             handle,
         })))
     }
+
+    /// Starts reading the first of the names that is there, at a byte.
+    pub(super) async fn open_first(
+        &self,
+        names: Vec<String>,
+        from: u64,
+    ) -> Result<Box<dyn BlobReader>, BlobError> {
+        let directory = Arc::clone(&self.0);
+        let found = blocking(move || {
+            let found = directory.find(&names)?;
+            if let Ok((file, _, path)) = &found {
+                (&*file)
+                    .seek(SeekFrom::Start(from))
+                    .map_err(StoreError::io("read", path))?;
+            }
+            Ok(found)
+        });
+        let (file, length, path) = found.await?.map_err(BlobError::Missing)?;
+        Ok(Box::new(FileReader {
+            file: Some(file),
+            path,
+            length,
+            given: from,
+        }))
+    }
+
+    /// The directory, open.
+    pub(super) fn handle(&self) -> &OwnedFd {
+        &self.0.handle
+    }
+
+    /// The directory's path.
+    pub(super) fn path(&self) -> &Path {
+        &self.0.path
+    }
 }
 
 #[async_trait]
 impl BlobStore for FileSystem {
     async fn open(&self, key: &BlobKey) -> Result<Box<dyn BlobReader>, BlobError> {
         let names = names(key).map_err(BlobError::Missing)?;
-        let directory = Arc::clone(&self.0);
-        let found = blocking(move || directory.find(&names)).await?;
-        let (file, length, path) = found.map_err(BlobError::Missing)?;
-        Ok(Box::new(FileReader {
-            file: Some(file),
-            path,
-            length,
-            given: 0,
-        }))
+        self.open_first(names, 0).await
     }
 }
 
@@ -130,7 +157,7 @@ impl BlobReader for FileReader {
     }
 
     async fn next_chunk(&mut self) -> Result<Option<Bytes>, BlobError> {
-        let left = self.length - self.given;
+        let left = self.length.saturating_sub(self.given);
         let Some(mut file) = self.file.take().filter(|_| left > 0) else {
             return Ok(None);
         };

@@ -4,6 +4,8 @@
 //! write over the file of the one that took over: only the record, which is written under the newest claim, says which
 //! name counts.
 
+pub mod filesystem;
+
 use std::io::Write;
 use std::sync::Arc;
 

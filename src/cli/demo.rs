@@ -14,10 +14,10 @@ use anyhow::Context;
 use clap::Args;
 use jiff::tz::TimeZone;
 
-use super::export::{DEFAULT_LEVEL, ProgressOption, export, find_room, threads};
+use super::export::{DEFAULT_LEVEL, ProgressOption, export, find_room};
 use super::{INCOMPLETE, import};
 use crate::app::{Address, App};
-use crate::export::request::{ExportRequest, Format};
+use crate::export::request::{ExportRequest, Format, cores};
 use crate::store::Window;
 
 /// A small workspace with real public chat; `demo/ATTRIBUTION.md` names its authors and licence.
@@ -86,7 +86,7 @@ pub(super) async fn run(app: App, options: DemoOptions) -> anyhow::Result<ExitCo
             raw: false,
             zone: TimeZone::UTC,
             level: DEFAULT_LEVEL,
-            threads: threads(None),
+            threads: cores(),
             exported_at: app.clock.now(),
         };
         let output = directory.join(format!("{ROOM}.{}.zip", format.name()));

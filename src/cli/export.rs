@@ -21,18 +21,16 @@ use transcript::room::RoomInfo;
 use super::{INCOMPLETE, WorkspaceOption, show};
 use crate::app::{App, Workspace};
 use crate::export::ExportError;
-use crate::export::file::FileExport;
+use crate::export::file::{FileExport, expected_bytes};
 use crate::export::ledger::MissingFile;
 use crate::export::progress::{Progress, Snapshot};
 use crate::export::report::ExportReport;
-use crate::export::request::{Edge, ExportRequest, Format, parse_date};
+use crate::export::request::{Edge, ExportRequest, Format, cores, parse_date};
 use crate::export::target::{Target, Written};
 use crate::store::{MessageSource, Window};
 
 /// Deflate level unless asked otherwise; `docs/performance.md` has the figures behind it.
 pub(super) const DEFAULT_LEVEL: u8 = 5;
-/// A line of JSON or HTML takes about this much of the ZIP.
-const BYTES_PER_MESSAGE: u64 = 120;
 /// Candidates listed for an ambiguous room.
 const CANDIDATES: usize = 20;
 
@@ -128,7 +126,7 @@ pub(super) async fn run(app: App, options: ExportOptions) -> anyhow::Result<Exit
         raw: options.raw,
         zone,
         level: options.level,
-        threads: threads(options.threads),
+        threads: options.threads.map_or_else(cores, usize::from),
         exported_at: app.clock.now(),
         room,
     };
@@ -179,7 +177,7 @@ pub(super) async fn export(
         }),
     };
     let expected = export.count(&request).await?;
-    let needed = expected.saturating_mul(BYTES_PER_MESSAGE);
+    let needed = expected_bytes(expected);
     let (path, target_progress) = (output.clone(), Arc::clone(&progress));
     let target = tokio::task::spawn_blocking(move || {
         if to_stdout {
@@ -278,13 +276,6 @@ fn zone(name: &str) -> anyhow::Result<TimeZone> {
     TimeZone::get(name).ok().with_context(|| {
         format!("--timezone {name}: there is no such zone; say one like Europe/Berlin or UTC")
     })
-}
-
-pub(super) fn threads(asked: Option<u16>) -> usize {
-    match asked {
-        Some(threads) => threads.into(),
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    }
 }
 
 /// The one room that the user means.

@@ -28,6 +28,14 @@ const STRIDE: u64 = 256;
 const GROUP_BYTES: usize = 16 * 1024 * 1024;
 const GROUP_MESSAGES: usize = 4096;
 
+/// A line of JSON or HTML takes about this much of the ZIP.
+const BYTES_PER_MESSAGE: u64 = 120;
+
+/// About how large the ZIP of so many messages will be, without their files.
+pub fn expected_bytes(messages: u64) -> u64 {
+    messages.saturating_mul(BYTES_PER_MESSAGE)
+}
+
 /// A file export with the parts it needs.
 pub struct FileExport {
     /// Where messages come from.

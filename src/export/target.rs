@@ -70,6 +70,8 @@ enum Kind {
         directory: PathBuf,
         path: PathBuf,
         replace: bool,
+        /// Whether nobody else may read it.
+        private: bool,
     },
     /// A pipe, a device, the standard output.
     Stream(Box<dyn Write + Send>),
@@ -116,22 +118,37 @@ impl Target {
                     Some(parent) if parent != Path::new("") => parent.to_owned(),
                     _ => PathBuf::from("."),
                 };
-                check_space(&directory, needed)?;
-                let file = tempfile::Builder::new()
-                    .prefix(".export-room-")
-                    .suffix(".part")
-                    .tempfile_in(&directory)
-                    .map_err(|source| TargetError::Io {
-                        path: directory.clone(),
-                        source: source_of(&source),
-                    })?;
+                let mut temporary = tempfile::Builder::new();
+                temporary.prefix(".export-room-").suffix(".part");
                 Kind::File {
-                    file,
+                    file: create(&temporary, &directory, needed)?,
                     directory,
                     path: path.to_owned(),
                     replace,
+                    private: false,
                 }
             }
+        };
+        Ok(Self::new(kind, progress))
+    }
+
+    /// A target for the file `name` in a directory, written under the name `temporary` until it is whole, which nobody
+    /// else may read. What has `name` is replaced; what has `temporary` is not.
+    pub fn private(
+        directory: &Path,
+        temporary: &str,
+        name: &str,
+        needed: u64,
+        progress: Arc<Progress>,
+    ) -> Result<Self, TargetError> {
+        let mut exactly = tempfile::Builder::new();
+        exactly.prefix(temporary).rand_bytes(0);
+        let kind = Kind::File {
+            file: create(&exactly, directory, needed)?,
+            directory: directory.to_owned(),
+            path: directory.join(name),
+            replace: true,
+            private: true,
         };
         Ok(Self::new(kind, progress))
     }
@@ -177,6 +194,7 @@ impl Target {
                 directory,
                 path,
                 replace,
+                private,
             } => {
                 let io = |source| TargetError::Io {
                     path: path.clone(),
@@ -192,7 +210,9 @@ impl Target {
                     io::ErrorKind::AlreadyExists => TargetError::Exists(path.clone()),
                     _ => io(error.error),
                 })?;
-                make_readable(&path).map_err(io)?;
+                if !private {
+                    make_readable(&path).map_err(io)?;
+                }
                 // The name is durable when its directory is.
                 File::open(&directory)
                     .and_then(|directory| directory.sync_all())
@@ -240,6 +260,21 @@ impl Write for Sink {
             Kind::Stream(out) => out.flush(),
         }
     }
+}
+
+/// Makes a temporary file where there is room for what is to be written. It is new, its maker's alone, and no link.
+fn create(
+    temporary: &tempfile::Builder<'_, '_>,
+    directory: &Path,
+    needed: u64,
+) -> Result<NamedTempFile, TargetError> {
+    check_space(directory, needed)?;
+    temporary
+        .tempfile_in(directory)
+        .map_err(|source| TargetError::Io {
+            path: directory.to_owned(),
+            source: source_of(&source),
+        })
 }
 
 /// Whether a file begins as a ZIP does, with an entry or, when it is empty, with its end (APPNOTE 4.3.7, 4.3.16).

@@ -3,6 +3,11 @@
 //! Test builds look at `EXPORT_ROOM_STOP_AT`, for example `record:kill` or `publish:stop`; the program that users have
 //! does not.
 
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::Signal;
+
 /// A step that is about to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -56,26 +61,48 @@ impl Step {
     }
 }
 
-/// Says that a step is about to be taken. In test builds the process is killed or stopped here when the environment
-/// says so.
+/// Says that a step is about to be taken. In test builds the process is killed or stopped here, once, when the
+/// environment says so.
 pub fn reached(step: Step) {
+    static ORDER: OnceLock<Option<(Step, Signal)>> = OnceLock::new();
+    static OBEYED: AtomicBool = AtomicBool::new(false);
     if !cfg!(debug_assertions) {
         return;
     }
-    let Ok(order) = std::env::var("EXPORT_ROOM_STOP_AT") else {
-        return;
-    };
-    let Some((name, how)) = order.split_once(':') else {
-        return;
-    };
-    if name != step.name() {
-        return;
+    let order = ORDER.get_or_init(|| order(&std::env::var("EXPORT_ROOM_STOP_AT").ok()?));
+    if let Some((wanted, signal)) = *order
+        && wanted == step
+        && !OBEYED.swap(true, Ordering::Relaxed)
+    {
+        // A signal that cannot be sent leaves the process running, and the test fails.
+        let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
     }
-    let signal = match how {
-        "kill" => rustix::process::Signal::KILL,
-        "stop" => rustix::process::Signal::STOP,
-        _ => return,
-    };
-    // A signal that cannot be sent leaves the process running, and the test fails.
-    let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
+}
+
+/// Reads `STEP:kill` or `STEP:stop`.
+fn order(text: &str) -> Option<(Step, Signal)> {
+    let (name, how) = text.split_once(':')?;
+    let step = Step::ALL.into_iter().find(|step| step.name() == name)?;
+    match how {
+        "kill" => Some((step, Signal::KILL)),
+        "stop" => Some((step, Signal::STOP)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_name_a_step_and_what_to_do() {
+        for step in Step::ALL {
+            let text = format!("{}:stop", step.name());
+            assert_eq!(order(&text), Some((step, Signal::STOP)));
+        }
+        assert_eq!(order("record:kill"), Some((Step::Record, Signal::KILL)));
+        for text in ["", "record", "record:", "record:sleep", "nowhere:kill"] {
+            assert_eq!(order(text), None, "{text}");
+        }
+    }
 }

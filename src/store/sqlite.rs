@@ -2,8 +2,10 @@
 //! is found. Messages are clustered in the order in which they are read.
 
 mod chunks;
+mod directory;
 mod import;
 pub(crate) mod query;
+mod rewrite;
 pub(crate) mod schema;
 pub(crate) mod tables;
 
@@ -11,8 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
+pub use self::directory::SqliteDirectory;
+pub(crate) use self::directory::put_user_data_file;
 pub use self::import::{ImportOutcome, ImportProgress, ImportStep, import};
 use super::batches::{blocking, cursor};
 use super::order::NO_TS;
@@ -34,17 +38,7 @@ impl SqliteSource {
     /// [`StoreError::NotOurs`] when the file is something else, or its import was not finished.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = schema::open_to_read(path)?;
-        let unfinished: Option<String> = connection
-            .query_row("SELECT source FROM import WHERE finished = 0", [], |row| {
-                row.get(0)
-            })
-            .optional()?;
-        if let Some(source) = unfinished {
-            return Err(StoreError::NotOurs(format!(
-                "the import of {source} into {} is not finished; run `export-room import` with the same arguments again",
-                path.display()
-            )));
-        }
+        schema::check_finished(&connection, path)?;
         Ok(Self {
             path: path.to_owned(),
             lookups: Arc::new(Mutex::new(connection)),

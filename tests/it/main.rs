@@ -5,11 +5,16 @@
     reason = "a test that cannot go on fails by panicking, in its helpers as well"
 )]
 
+mod access;
 mod cli;
+mod directory;
+mod doctor;
+mod endpoint;
 mod exports;
 mod fuzz_seeds;
 mod hostile_dumps;
 mod import;
+mod mail;
 mod memory;
 mod sources;
 mod sources_shared;

@@ -42,7 +42,10 @@ const CRATE_USERS: &[(&str, &[&str])] = &[
 /// Concrete backends and their homes. Everybody else gets them as contracts, from `src/app.rs`.
 const BACKENDS: &[(&str, &str)] = &[
     ("SqliteSource", "src/store/sqlite"),
+    ("SqliteDirectory", "src/store/sqlite"),
     ("DumpSource", "src/store/dump"),
+    ("SqliteQueue", "src/jobs/sqlite"),
+    ("UserDataDirectory", "src/blob"),
     // Its type has the name of a store of Rocket.Chat, which others may say.
     // `src/blob.rs` asks the store that an upload's record names.
     ("filesystem::", "src/blob"),

@@ -27,6 +27,14 @@ const EXCERPT: usize = 100;
 /// Messages of one author within this time, in milliseconds, are shown as one group.
 const GROUP: i64 = 5 * 60_000;
 
+/// Text as element content or quoted attribute value, through the one escaper: for pages and mails that are made elsewhere.
+pub fn escaped(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    escape::text(&mut out, text.as_bytes());
+    // The escaper keeps what is UTF-8 as it is.
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// What headers and footers say about the export as a whole.
 #[derive(Clone, Debug)]
 pub struct ExportInfo {

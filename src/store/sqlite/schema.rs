@@ -4,8 +4,9 @@ use std::fs::{self, OpenOptions};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 
+use super::tables;
 use crate::store::StoreError;
 
 /// `application_id` of our files: the letters of `ExRm`.
@@ -43,13 +44,25 @@ CREATE TABLE import(one INTEGER PRIMARY KEY CHECK(one = 1), source TEXT NOT NULL
 CREATE TABLE import_collection(collection TEXT PRIMARY KEY, documents INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
+/// What documents are found by that is not a column of their table: several for one document, or one of few documents
+/// of a collection in `document`. `tables::put` keeps it. A table of its own, so that a file made without it gets it when
+/// it is opened for writing and stays readable for the program that made it.
+const KEYS: &str = "
+CREATE TABLE found_by(kind TEXT NOT NULL, id TEXT NOT NULL, key NOT NULL, PRIMARY KEY(kind, id, key)) WITHOUT ROWID;
+CREATE INDEX found_by_key ON found_by(kind, key);
+";
+
 /// Sees to it that no message can be there twice.
 pub(super) const MESSAGE_IDS: &str = "CREATE UNIQUE INDEX IF NOT EXISTS message_id ON message(id)";
 
 /// What a connection is for; decides how much it may hold in memory.
-const READ_PRAGMAS: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA mmap_size = 0; PRAGMA temp_store = FILE;";
+const READ_PRAGMAS: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA mmap_size = 0; PRAGMA temp_store = FILE; \
+     PRAGMA busy_timeout = 30000;";
 const WRITE_PRAGMAS: &str = "PRAGMA cache_size = -16384; PRAGMA mmap_size = 0; PRAGMA temp_store = FILE; \
-     PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF;";
+     PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF; PRAGMA busy_timeout = 30000;";
+/// `synchronous = FULL`: what was said to be accepted survives a power cut (sqlite.org/pragma.html).
+const SERVE_PRAGMAS: &str = "PRAGMA busy_timeout = 30000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+     PRAGMA cache_size = -2048; PRAGMA mmap_size = 0; PRAGMA temp_store = FILE; PRAGMA foreign_keys = OFF;";
 
 /// An empty workspace in a file of its own that vanishes with the connection.
 pub(crate) fn temporary() -> Result<Connection, StoreError> {
@@ -58,6 +71,7 @@ pub(crate) fn temporary() -> Result<Connection, StoreError> {
         "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -2048; PRAGMA temp_store = FILE;",
     )?;
     connection.execute_batch(TABLES)?;
+    connection.execute_batch(KEYS)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }
@@ -151,12 +165,86 @@ pub(super) fn open_to_write(path: &Path) -> Result<(Connection, bool), StoreErro
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.execute_batch(TABLES)?;
+        transaction.execute_batch(KEYS)?;
         transaction.commit()?;
     } else {
         connection.execute_batch(WRITE_PRAGMAS)?;
         check_identity(&connection, path)?;
+        add_keys(&mut connection)?;
     }
     Ok((connection, unmade))
+}
+
+/// Opens a workspace whose import is finished for reading and writing, as a server does: what is committed is durable.
+///
+/// The same refusals as for reading, and [`StoreError::NotOurs`] when it cannot be written to.
+pub(crate) fn open_to_serve(path: &Path) -> Result<Connection, StoreError> {
+    let ours = check_file(path)?;
+    let open = || -> Result<Connection, StoreError> {
+        let access = if ours {
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+        } else {
+            OpenFlags::SQLITE_OPEN_READ_ONLY
+        };
+        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags)
+            .map_err(|error| not_a_workspace(path, error))?;
+        check_identity(&connection, path)?;
+        connection
+            .execute_batch(SERVE_PRAGMAS)
+            .map_err(|error| not_a_workspace(path, error))?;
+        check_finished(&connection, path)?;
+        add_keys(&mut connection)?;
+        // Takes the right to write and gives it back.
+        connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    };
+    open().map_err(|error| match error {
+        StoreError::Sqlite(error) if cannot_open(&error) => StoreError::NotOurs(format!(
+            "{} cannot be written to, and a server keeps its jobs in it; let this user write to the file and its directory",
+            path.display()
+        )),
+        other => other,
+    })
+}
+
+/// Refuses a workspace that an import has not finished.
+pub(super) fn check_finished(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let unfinished: Option<String> = connection
+        .query_row("SELECT source FROM import WHERE finished = 0", [], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    match unfinished {
+        Some(source) => Err(StoreError::NotOurs(format!(
+            "the import of {source} into {} is not finished; run `export-room import` with the same arguments again",
+            path.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Adds [`KEYS`] to a file that was made without them.
+fn add_keys(connection: &mut Connection) -> Result<(), StoreError> {
+    let there = |connection: &Connection| {
+        connection.query_row(
+            "SELECT EXISTS(SELECT 1 FROM sqlite_master WHERE name = 'found_by')",
+            [],
+            |row| row.get::<_, bool>(0),
+        )
+    };
+    if there(connection)? {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have been faster.
+    if !there(&transaction)? {
+        transaction.execute_batch(KEYS)?;
+        tables::put_all_keys(&transaction)?;
+    }
+    transaction.commit()?;
+    Ok(())
 }
 
 /// A workspace holds password hashes and private talk: nobody else may read it.

@@ -1,6 +1,6 @@
-//! Which document goes into which table.
+//! Which document goes into which table, and by what else it is found.
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, params};
 use transcript::bson::{Doc, Malformed, Value, id_text};
 
@@ -86,6 +86,126 @@ pub(crate) fn put(
             }
             None => put_document(connection, collection, &id, bytes)?,
         },
+    }
+    put_keys(connection, collection, &id, doc)
+}
+
+/// Users by their name in small letters.
+pub(crate) const USERNAME: &str = "username";
+/// Users by their addresses in small letters.
+pub(crate) const EMAIL: &str = "email";
+/// Users by the hashes of their tokens.
+pub(crate) const TOKEN: &str = "token";
+/// Members of teams by [`pair`] of team and user.
+pub(crate) const TEAM_MEMBER: &str = "team_member";
+/// Agents of omnichannel departments by [`pair`] of department and user.
+pub(crate) const DEPARTMENT_AGENT: &str = "department_agent";
+/// Records of exports of ours by `createdAt`.
+pub(crate) const EXPORT: &str = "export";
+
+/// Collections that have keys, with the question for all of their documents.
+const KEYED: [(&str, &str); 4] = [
+    ("users", "SELECT id, doc FROM user"),
+    (
+        "rocketchat_team_member",
+        "SELECT id, doc FROM document WHERE collection = 'rocketchat_team_member'",
+    ),
+    (
+        "rocketchat_livechat_department_agents",
+        "SELECT id, doc FROM document WHERE collection = 'rocketchat_livechat_department_agents'",
+    ),
+    (
+        "rocketchat_user_data_files",
+        "SELECT id, doc FROM user_data_file",
+    ),
+];
+
+/// Two ids as one key.
+pub(crate) fn pair(first: &str, second: &str) -> String {
+    // The length keeps ("a", "bc") from being ("ab", "c").
+    format!("{}:{first}{second}", first.len())
+}
+
+/// Notes by what else a document is found, instead of what was noted for its id.
+pub(super) fn put_keys(
+    connection: &Connection,
+    collection: &str,
+    id: &str,
+    doc: Doc<'_>,
+) -> Result<(), PutError> {
+    let clear = |kind: &str| {
+        connection
+            .prepare_cached("DELETE FROM found_by WHERE kind = ?1 AND id = ?2")?
+            .execute([kind, id])
+    };
+    let note = |kind: &str, key: &dyn ToSql| {
+        connection
+            .prepare_cached("INSERT OR IGNORE INTO found_by VALUES(?1, ?2, ?3)")?
+            .execute(params![kind, id, key])
+    };
+    let note_pair = |kind: &str, first: &str, second: &str| match (
+        column(doc, &[first]),
+        column(doc, &[second]),
+    ) {
+        (Some(first), Some(second)) => note(kind, &pair(&first, &second)).map(|_| ()),
+        _ => Ok(()),
+    };
+    match collection {
+        "users" => {
+            clear(USERNAME)?;
+            clear(EMAIL)?;
+            clear(TOKEN)?;
+            if let Some(name) = column(doc, &["username"]) {
+                note(USERNAME, &name.to_lowercase())?;
+            }
+            let emails = doc.get("emails").and_then(Value::array);
+            for email in emails.unwrap_or(Doc::EMPTY).values() {
+                if let Some(address) = email.document().and_then(|email| email.text("address")) {
+                    note(EMAIL, &address.to_str().to_lowercase())?;
+                }
+            }
+            let tokens = doc.at(&["services", "resume", "loginTokens"]);
+            let tokens = tokens.and_then(Value::array).unwrap_or(Doc::EMPTY);
+            for token in tokens.values() {
+                if let Some(hashed) = token.document().and_then(|token| token.text("hashedToken")) {
+                    note(TOKEN, &hashed.to_str())?;
+                }
+            }
+        }
+        "rocketchat_team_member" => {
+            clear(TEAM_MEMBER)?;
+            note_pair(TEAM_MEMBER, "teamId", "userId")?;
+        }
+        "rocketchat_livechat_department_agents" => {
+            clear(DEPARTMENT_AGENT)?;
+            note_pair(DEPARTMENT_AGENT, "departmentId", "agentId")?;
+        }
+        "rocketchat_user_data_files" => {
+            clear(EXPORT)?;
+            if doc.get("exportRoom").and_then(Value::document).is_some()
+                && let Some(created) = doc.get("createdAt").and_then(Value::millis)
+            {
+                note(EXPORT, &created)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Notes the keys of all documents that are there.
+pub(super) fn put_all_keys(connection: &Connection) -> Result<(), StoreError> {
+    for (collection, question) in KEYED {
+        let mut statement = connection.prepare(question)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let id: String = row.get(0)?;
+            let bytes = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+            Doc::new(bytes)
+                .map_err(PutError::from)
+                .and_then(|doc| put_keys(connection, collection, &id, doc))
+                .map_err(|error| error.at(collection, 0))?;
+        }
     }
     Ok(())
 }

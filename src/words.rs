@@ -1,10 +1,11 @@
-//! Text for terminals: nothing from a workspace can move the cursor or fake a line.
+//! Words for people: numbers, sizes, instants, and foreign text on one line, from which nothing can move a cursor, fake a line
+//! or add a header.
 
 /// Characters of a line; what a workspace says can be as long as it likes.
 const LONGEST: usize = 1000;
 
 /// `text` on one line without control and direction characters, cut where nobody reads on.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let mut line: String = text
         .chars()
         .take(LONGEST)
@@ -24,7 +25,7 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// A whole number with thousands apart.
-pub(super) fn number(number: u64) -> String {
+pub(crate) fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -37,7 +38,7 @@ pub(super) fn number(number: u64) -> String {
 }
 
 /// Bytes in the unit that fits.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
     match units.into_iter().find(|&(unit, _)| bytes >= unit) {
         Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
@@ -45,14 +46,23 @@ pub(super) fn bytes(bytes: u64) -> String {
     }
 }
 
+/// An instant, milliseconds since 1970, to the minute.
+pub(crate) fn instant(millis: i64) -> String {
+    jiff::Timestamp::from_millisecond(millis).map_or_else(
+        |_| "an instant that no calendar has".to_owned(),
+        |instant| instant.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
-    fn numbers_and_sizes_are_readable() {
+    fn numbers_sizes_and_instants_are_readable() {
         assert_eq!(super::number(0), "0");
         assert_eq!(super::number(1_234_567), "1,234,567");
         assert_eq!(super::bytes(999), "999 B");
         assert_eq!(super::bytes(1_550_000), "1.5 MB");
+        assert_eq!(super::instant(1_700_000_000_000), "2023-11-14 22:13 UTC");
     }
 
     #[test]

@@ -1,0 +1,498 @@
+//! Exports in a directory, where Rocket.Chat's FileSystem store looks for them: `<_id>.<extension>` (contract §5.7).
+//!
+//! The directory may be `/tmp`, which others write to: only names of exactly our forms are ours, files are made new and
+//! read by nobody else, and links are not followed.
+
+use std::collections::BTreeSet;
+use std::fs::DirBuilder;
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rustix::fs::{AtFlags, Dir};
+use rustix::io::Errno;
+
+use super::{ExportWriter, Place, UserDataStore};
+use crate::blob::filesystem::FileSystem;
+use crate::blob::{BlobError, BlobReader};
+use crate::export::progress::Progress;
+use crate::export::target::{Target, TargetError, Written, check_space};
+use crate::jobs::Fence;
+use crate::store::StoreError;
+use crate::store::batches::blocking;
+use crate::store::user_data::UserDataFile;
+
+/// `store` of our records.
+const STORE: &str = "FileSystem:UserDataFiles";
+/// Characters of an id (contract §3.1).
+const ID: usize = 17;
+/// Around job and claim in the name of a file that is not whole.
+const PART: (&str, &str) = (".export-room-", ".part");
+/// The suffix of a file that is whole.
+const WHOLE: &str = "zip";
+
+/// A directory with exports.
+#[derive(Clone, Debug)]
+pub struct UserDataDirectory(FileSystem);
+
+impl UserDataDirectory {
+    /// Opens the directory; makes it, for nobody else, when it is not there. One that is there is used as it is. Blocks.
+    pub fn new(path: &Path) -> Result<Self, StoreError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(StoreError::io("create", path))?;
+        FileSystem::new(path).map(Self)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Calls `visit` with every file of ours and what it is, until that fails.
+    fn each(
+        &self,
+        mut visit: impl FnMut(&str, Stored<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let failed = |error: Errno| StoreError::io("read", self.path())(io::Error::from(error));
+        let entries = Dir::read_from(self.0.handle()).map_err(failed)?;
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            if let Ok(name) = entry.file_name().to_str()
+                && let Some(stored) = Stored::of_name(name)
+            {
+                visit(name, stored)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a file, if it is there; whether it was.
+    fn unlink(&self, name: &str) -> Result<bool, StoreError> {
+        match rustix::fs::unlinkat(self.0.handle(), name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(StoreError::io("remove", self.path().join(name))(
+                error.into(),
+            )),
+        }
+    }
+}
+
+/// A file of ours, by its name: whole or not, the export of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stored<'a> {
+    job: &'a str,
+    epoch: u64,
+    whole: bool,
+}
+
+impl<'a> Stored<'a> {
+    fn of_name(name: &'a str) -> Option<Self> {
+        let (prefix, suffix) = PART;
+        let stored = match name.strip_prefix(prefix) {
+            Some(rest) => {
+                let (job, epoch) = rest.strip_suffix(suffix)?.split_once('-')?;
+                Self {
+                    job,
+                    epoch: epoch.parse().ok()?,
+                    whole: false,
+                }
+            }
+            None => Self::of_extension(name.split_once('.')?)?,
+        };
+        // Other spellings of the same number are not ours.
+        (is_id(stored.job) && stored.name() == name).then_some(stored)
+    }
+
+    /// The file that a record names.
+    fn of_record(file: &'a UserDataFile) -> Option<Self> {
+        if file.store != STORE {
+            return None;
+        }
+        let stored = Self::of_extension((&file.id, file.extension.as_deref()?))?;
+        (is_id(stored.job) && Some(stored.extension()) == file.extension).then_some(stored)
+    }
+
+    fn of_extension((job, extension): (&'a str, &str)) -> Option<Self> {
+        let epoch = match extension.strip_suffix(WHOLE)? {
+            "" => 1,
+            epoch => epoch.strip_suffix('.')?.parse().ok()?,
+        };
+        Some(Self {
+            job,
+            epoch,
+            whole: true,
+        })
+    }
+
+    fn of_claim(fence: &'a Fence, whole: bool) -> Self {
+        Self {
+            job: &fence.id.0,
+            epoch: fence.epoch,
+            whole,
+        }
+    }
+
+    /// The first claim's file has the name that everybody expects.
+    fn extension(self) -> String {
+        match self.epoch {
+            1 => WHOLE.to_owned(),
+            epoch => format!("{epoch}.{WHOLE}"),
+        }
+    }
+
+    fn name(self) -> String {
+        if self.whole {
+            format!("{}.{}", self.job, self.extension())
+        } else {
+            let (prefix, suffix) = PART;
+            format!("{prefix}{}-{}{suffix}", self.job, self.epoch)
+        }
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == ID && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+#[async_trait]
+impl UserDataStore for UserDataDirectory {
+    async fn create(
+        &self,
+        fence: &Fence,
+        needed: u64,
+        progress: Arc<Progress>,
+    ) -> Result<Box<dyn ExportWriter>, TargetError> {
+        let whole = Stored::of_claim(fence, true);
+        let (name, extension) = (whole.name(), whole.extension());
+        let part = Stored::of_claim(fence, false).name();
+        let path = self.path().to_owned();
+        if !is_id(&fence.id.0) {
+            return Err(TargetError::Io {
+                path: path.join(name),
+                source: io::ErrorKind::InvalidFilename.into(),
+            });
+        }
+        let directory = path.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            Target::private(&directory, &part, &name, needed, progress)
+        });
+        let target = made.await.map_err(|error| TargetError::Io {
+            path,
+            source: io::Error::other(error),
+        })??;
+        Ok(Box::new(FileWriter { target, extension }))
+    }
+
+    async fn open(&self, file: &UserDataFile, from: u64) -> Result<Box<dyn BlobReader>, BlobError> {
+        match Stored::of_record(file) {
+            Some(stored) => self.0.open_first(vec![stored.name()], from).await,
+            None => Err(BlobError::Missing(
+                "its record does not name a file of this directory".to_owned(),
+            )),
+        }
+    }
+
+    async fn delete(&self, file: &UserDataFile) -> Result<(), BlobError> {
+        let Some(stored) = Stored::of_record(file) else {
+            return Err(BlobError::Missing(
+                "its record does not name a file of this directory".to_owned(),
+            ));
+        };
+        let (directory, name) = (self.clone(), stored.name());
+        blocking(move || directory.unlink(&name)).await?;
+        Ok(())
+    }
+
+    async fn clean(&self, job: &str, keep: Option<u64>) -> Result<u64, BlobError> {
+        let (directory, job) = (self.clone(), job.to_owned());
+        let removed = blocking(move || {
+            let mut removed = 0;
+            directory.each(|name, stored| {
+                if stored.job == job && Some(stored.epoch) != keep && directory.unlink(name)? {
+                    removed += 1;
+                }
+                Ok(())
+            })?;
+            Ok(removed)
+        });
+        Ok(removed.await?)
+    }
+
+    async fn jobs(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, BlobError> {
+        let (directory, after) = (self.clone(), after.unwrap_or_default().to_owned());
+        let jobs = blocking(move || {
+            // However many there are, only so many are kept.
+            let mut smallest = BTreeSet::new();
+            directory.each(|_, stored| {
+                if stored.job > after.as_str() && !smallest.contains(stored.job) {
+                    smallest.insert(stored.job.to_owned());
+                    if smallest.len() > limit {
+                        smallest.pop_last();
+                    }
+                }
+                Ok(())
+            })?;
+            Ok(smallest.into_iter().collect())
+        });
+        Ok(jobs.await?)
+    }
+
+    async fn check(&self) -> Result<(), TargetError> {
+        let directory = self.path().to_owned();
+        let path = directory.clone();
+        let checked = tokio::task::spawn_blocking(move || {
+            check_space(&directory, 0)?;
+            let written = tempfile::Builder::new()
+                .prefix(".export-room-check-")
+                .tempfile_in(&directory)
+                .and_then(|mut file| {
+                    file.write_all(b"x")?;
+                    file.as_file().sync_all()
+                });
+            written.map_err(|source| TargetError::Io {
+                path: directory,
+                source,
+            })
+        });
+        checked.await.map_err(|error| TargetError::Io {
+            path,
+            source: io::Error::other(error),
+        })?
+    }
+
+    fn describe(&self) -> String {
+        self.path().display().to_string()
+    }
+}
+
+/// An export on its way into the directory.
+struct FileWriter {
+    target: Target,
+    extension: String,
+}
+
+impl Write for FileWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.target.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.target.flush()
+    }
+}
+
+impl ExportWriter for FileWriter {
+    fn commit(self: Box<Self>) -> Result<(Written, Place), TargetError> {
+        let written = self.target.commit()?;
+        let place = Place {
+            store: STORE.to_owned(),
+            extension: Some(self.extension),
+        };
+        Ok((written, place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::jobs::JobId;
+    use crate::store::RawDoc;
+    use crate::store::directory::UserId;
+
+    const JOB: &str = "abcdefghijk234567";
+
+    fn fence(job: &str, epoch: u64) -> Fence {
+        Fence {
+            id: JobId(job.to_owned()),
+            epoch,
+        }
+    }
+
+    fn record(id: &str, extension: Option<&str>) -> UserDataFile {
+        UserDataFile {
+            id: id.to_owned(),
+            owner: UserId("u".to_owned()),
+            name: "x.zip".to_owned(),
+            size: 3,
+            store: STORE.to_owned(),
+            extension: extension.map(str::to_owned),
+            content_type: "application/zip".to_owned(),
+            uploaded_at: None,
+            sha256: None,
+            complete: true,
+            doc: RawDoc(Vec::new()),
+        }
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    async fn store(directory: &UserDataDirectory, fence: &Fence, bytes: &[u8]) -> Place {
+        let mut writer = directory.create(fence, 0, Arc::default()).await.unwrap();
+        writer.write_all(bytes).unwrap();
+        let (written, place) = writer.commit().unwrap();
+        assert_eq!(written.bytes, bytes.len() as u64);
+        place
+    }
+
+    #[tokio::test]
+    async fn an_export_is_stored_under_its_claims_name_for_nobody_else() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("made/here");
+        let directory = UserDataDirectory::new(&path).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        for (epoch, extension, name) in [
+            (1, "zip", format!("{JOB}.zip")),
+            (12, "12.zip", format!("{JOB}.12.zip")),
+        ] {
+            let fence = fence(JOB, epoch);
+            let mut writer = directory.create(&fence, 0, Arc::default()).await.unwrap();
+            writer.write_all(b"abc").unwrap();
+            let part = format!(".export-room-{JOB}-{epoch}.part");
+            assert!(names(&path).contains(&part));
+            assert_eq!(mode(&path.join(&part)), 0o600);
+            assert!(
+                directory.create(&fence, 0, Arc::default()).await.is_err(),
+                "what is being written is not written over"
+            );
+            let (_, place) = writer.commit().unwrap();
+            assert_eq!(
+                (&*place.store, place.extension.as_deref()),
+                (STORE, Some(extension))
+            );
+            assert!(names(&path).contains(&name) && !names(&path).contains(&part));
+            assert_eq!(mode(&path.join(&name)), 0o600);
+            let record = record(JOB, Some(extension));
+            let mut reader = directory.open(&record, 1).await.unwrap();
+            assert_eq!(reader.length(), Some(3));
+            assert_eq!(&reader.next_chunk().await.unwrap().unwrap()[..], b"bc");
+            assert!(reader.next_chunk().await.unwrap().is_none());
+            directory.delete(&record).await.unwrap();
+            directory.delete(&record).await.unwrap();
+            assert!(names(&path).is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_leaves_nothing() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = UserDataDirectory::new(parent.path()).unwrap();
+        let mut writer = directory
+            .create(&fence(JOB, 1), 0, Arc::default())
+            .await
+            .unwrap();
+        writer.write_all(b"abc").unwrap();
+        drop(writer);
+        assert!(names(parent.path()).is_empty());
+        let error = directory
+            .create(&fence(JOB, 1), u64::MAX / 2, Arc::default())
+            .await;
+        assert!(matches!(error, Err(TargetError::NoSpace { .. })));
+        directory.check().await.unwrap();
+        assert!(names(parent.path()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn nothing_but_exports_is_read_written_or_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("store");
+        let directory = UserDataDirectory::new(&path).unwrap();
+        let secret = parent.path().join("secret.zip");
+        fs::write(&secret, b"secret").unwrap();
+        std::os::unix::fs::symlink(&secret, path.join(format!("{JOB}.zip"))).unwrap();
+        std::os::unix::fs::symlink(&secret, path.join(format!(".export-room-{JOB}-1.part")))
+            .unwrap();
+        for (id, extension) in [
+            (JOB, Some("zip")),
+            (JOB, Some("../../secret.zip")),
+            (JOB, Some("01.zip")),
+            (JOB, Some("1.zip")),
+            (JOB, None),
+            ("../secret", Some("zip")),
+            ("secret", Some("zip")),
+            ("", Some("zip")),
+        ] {
+            let opened = directory.open(&record(id, extension), 0).await;
+            assert!(
+                matches!(opened, Err(BlobError::Missing(_))),
+                "{id}.{extension:?}"
+            );
+        }
+        for id in ["../secret", "secret", "", "abcdefghijk23456/"] {
+            assert!(
+                directory
+                    .create(&fence(id, 1), 0, Arc::default())
+                    .await
+                    .is_err(),
+                "{id}"
+            );
+            assert!(
+                directory.delete(&record(id, Some("zip"))).await.is_err(),
+                "{id}"
+            );
+        }
+        assert!(
+            directory
+                .create(&fence(JOB, 1), 0, Arc::default())
+                .await
+                .is_err(),
+            "a link at the temporary name is not followed"
+        );
+        // One at the final name is replaced itself.
+        let fence = fence(JOB, 2);
+        std::os::unix::fs::symlink(&secret, path.join(format!("{JOB}.2.zip"))).unwrap();
+        store(&directory, &fence, b"abc").await;
+        assert_eq!(fs::read_to_string(&secret).unwrap(), "secret");
+    }
+
+    #[tokio::test]
+    async fn leftovers_are_found_and_removed_and_nothing_else() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = UserDataDirectory::new(parent.path()).unwrap();
+        let other = "zyxwvutsrqp234567";
+        let foreign = [
+            format!("{JOB}"),
+            format!("{JOB}.txt"),
+            format!("{JOB}.02.zip"),
+            format!("{JOB}.+2.zip"),
+            format!(".export-room-{JOB}.part"),
+            format!(".export-room-{JOB}-1.part.x"),
+            ".export-room-abc123.part".to_owned(),
+            "short.zip".to_owned(),
+        ];
+        let ours = [
+            format!("{JOB}.zip"),
+            format!("{JOB}.2.zip"),
+            format!(".export-room-{JOB}-3.part"),
+            format!("{other}.zip"),
+        ];
+        for name in foreign.iter().chain(&ours) {
+            fs::write(parent.path().join(name), b"").unwrap();
+        }
+        assert_eq!(directory.jobs(None, 10).await.unwrap(), [JOB, other]);
+        assert_eq!(directory.jobs(None, 1).await.unwrap(), [JOB]);
+        assert_eq!(directory.jobs(Some(JOB), 10).await.unwrap(), [other]);
+        assert!(directory.jobs(Some(other), 10).await.unwrap().is_empty());
+        assert_eq!(directory.clean(JOB, Some(2)).await.unwrap(), 2);
+        assert!(names(parent.path()).contains(&ours[1]));
+        assert_eq!(directory.clean(JOB, None).await.unwrap(), 1);
+        assert_eq!(directory.clean(JOB, None).await.unwrap(), 0);
+        assert_eq!(directory.jobs(None, 10).await.unwrap(), [other]);
+        assert_eq!(names(parent.path()).len(), foreign.len() + 1);
+    }
+}

@@ -1,0 +1,557 @@
+//! Does what the queue holds: claims, keeps its claims alive, settles them.
+//!
+//! A worker trusts the queue, not itself, about whether a job is its own: a process that was asleep for longer than its
+//! lease learns it from the first write that is refused, and removes what it made.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+use serde_json::Value;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::steps::{self, Step};
+use super::{
+    Claim, Failure, Fence, Job, JobError, JobProgress, Outcome, QueueError, Settlement, Work,
+};
+use crate::app::Service;
+use crate::export;
+use crate::export::progress::{Phase, Progress, Snapshot};
+use crate::mail::MailError;
+use crate::mail::ready::send_ready;
+use crate::store::user_data::UserDataFile;
+use crate::telemetry;
+
+/// Attempts of a mail, instead of `jobs.attempts`: a mail server may be away for hours, and with the default wait these
+/// are most of a day's working hours.
+const MAIL_ATTEMPTS: u32 = 20;
+/// No wait between attempts is longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// How often the end of a job is tried to be written, a heartbeat apart; after that its lease runs out.
+const SETTLE_ATTEMPTS: u32 = 5;
+
+/// A process's worker: at most `jobs.workers` jobs at a time.
+pub struct Worker {
+    service: Service,
+    /// For people who look into the queue.
+    name: String,
+    /// Cancelled when what runs is to be handed to another process.
+    hard: CancellationToken,
+}
+
+impl Worker {
+    /// Works until told to stop. `soft`: nothing new is begun, and what runs has `jobs.grace` to finish; `hard`: what runs
+    /// stops, and another process may take it at once. Returns when nothing runs any more.
+    pub async fn run(service: Service, soft: CancellationToken, hard: CancellationToken) {
+        let worker = Arc::new(Self {
+            name: format!("process {}", std::process::id()),
+            hard: hard.child_token(),
+            service,
+        });
+        let jobs = &worker.service.config.jobs;
+        let mut running = JoinSet::new();
+        while !soft.is_cancelled() && !hard.is_cancelled() {
+            while running.len() < jobs.workers
+                && !soft.is_cancelled()
+                && let Some((job, fence)) = worker.claim().await
+            {
+                running.spawn(Arc::clone(&worker).work(job, fence));
+            }
+            let free = running.len() < jobs.workers;
+            tokio::select! {
+                () = soft.cancelled() => {}
+                () = hard.cancelled() => {}
+                () = worker.service.wake.notified(), if free => {}
+                () = sleep(jobs.poll), if free => {}
+                Some(ended) = running.join_next() => tell_panic(ended),
+            }
+        }
+        if !running.is_empty() {
+            tracing::info!(running = running.len(), "waiting for running jobs");
+        }
+        tokio::select! {
+            () = drain(&mut running) => {}
+            () = sleep(jobs.grace) => {}
+            () = hard.cancelled() => {}
+        }
+        worker.hard.cancel();
+        drain(&mut running).await;
+    }
+
+    /// The next job. Mails first: they take no time, and have attempts of their own.
+    async fn claim(&self) -> Option<(Job, Fence)> {
+        let jobs = &self.service.config.jobs;
+        let [exports, mails] = Work::KINDS;
+        for (kind, attempts) in [(mails, MAIL_ATTEMPTS), (exports, jobs.attempts)] {
+            let now = self.service.clock.now();
+            let claim = Claim {
+                worker: &self.name,
+                kinds: &[kind],
+                now,
+                until: later(now, jobs.lease),
+                per_owner: jobs.per_user_running,
+                attempts,
+            };
+            match self.service.queue.claim(&claim).await {
+                Ok(None) => {}
+                Ok(claimed) => return claimed,
+                Err(error) => {
+                    tracing::error!(%error, "the queue cannot be read");
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    async fn work(self: Arc<Self>, job: Job, fence: Fence) {
+        steps::reached(Step::Begin);
+        let begun = Instant::now();
+        let Job {
+            id,
+            owner,
+            rid,
+            attempt,
+            ..
+        } = &job;
+        tracing::info!(job = id.0, rid, user = owner.0, attempt, "job begun");
+        let progress = Arc::new(Progress::default());
+        let stop = self.hard.child_token();
+        let attempt = tokio::spawn(carry_out(
+            self.service.clone(),
+            job.clone(),
+            fence.clone(),
+            Arc::clone(&progress),
+            stop.clone(),
+        ));
+        let (ended, claim) = self.keep(&fence, attempt, &progress, &stop).await;
+        let settlement = ended.unwrap_or_else(|failure| self.settlement(failure, &job, claim));
+        let file = match &settlement {
+            Settlement::Done { file, .. } => file.clone(),
+            _ => None,
+        };
+        if claim == Kept::Lost {
+            return self.abandon(&fence, file.as_ref()).await;
+        }
+        if file.is_some() {
+            steps::reached(Step::Record);
+        }
+        match self.settle(&fence, &settlement).await {
+            Ok(()) => {}
+            Err(QueueError::LeaseLost(_)) => return self.abandon(&fence, file.as_ref()).await,
+            Err(error) => {
+                // Nobody knows whether it was written: the file stays, and the next attempt removes it or the record
+                // names it.
+                let error = error.to_string();
+                tracing::error!(
+                    job = fence.id.0,
+                    error,
+                    "the end of the job cannot be written"
+                );
+                return;
+            }
+        }
+        if file.is_some() {
+            steps::reached(Step::Settled);
+        }
+        tell(&job, &settlement, begun.elapsed());
+        self.clean(&job, &fence, &settlement).await;
+    }
+
+    /// Waits for the attempt, and meanwhile renews the lease, says how far it is, and stops it when it is asked to or the
+    /// job is somebody else's.
+    async fn keep(
+        &self,
+        fence: &Fence,
+        mut attempt: JoinHandle<Result<Settlement, Failure>>,
+        progress: &Progress,
+        stop: &CancellationToken,
+    ) -> (Result<Settlement, Failure>, Kept) {
+        let jobs = &self.service.config.jobs;
+        let mut beats = interval(jobs.heartbeat);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pace = Pace::begin(Instant::now());
+        let mut kept = Kept::Held;
+        loop {
+            tokio::select! {
+                ended = &mut attempt => {
+                    let ended = ended.unwrap_or_else(|error| {
+                        // The message was told where it panicked.
+                        tracing::error!(job = fence.id.0, %error, "the attempt stopped");
+                        Err(Failure::Passing(JobError::internal()))
+                    });
+                    return (ended, kept);
+                }
+                _ = beats.tick(), if kept != Kept::Lost => {}
+            }
+            let until = later(self.service.clock.now(), jobs.lease);
+            let progress = pace.look(Instant::now(), progress.snapshot());
+            match self
+                .service
+                .queue
+                .renew(fence, until, Some(&progress))
+                .await
+            {
+                Ok(renewal) if renewal.cancel => kept = Kept::Unwanted,
+                Ok(_) => {}
+                Err(QueueError::LeaseLost(_)) => kept = Kept::Lost,
+                // Perhaps the next one succeeds; if not, the job is taken over, and settling it is refused.
+                Err(error) => {
+                    tracing::warn!(job = fence.id.0, %error, "the lease cannot be renewed")
+                }
+            }
+            if kept != Kept::Held {
+                stop.cancel();
+            }
+        }
+    }
+
+    fn settlement(&self, failure: Failure, job: &Job, claim: Kept) -> Settlement {
+        let jobs = &self.service.config.jobs;
+        let attempts = match job.work {
+            Some(Work::ReadyMail(_)) => MAIL_ATTEMPTS,
+            _ => jobs.attempts,
+        };
+        match failure {
+            _ if claim == Kept::Unwanted => Settlement::Cancelled,
+            Failure::Cancelled => Settlement::Released,
+            Failure::Passing(error) if job.attempt < attempts => Settlement::Retry {
+                at: later(self.service.clock.now(), wait(jobs.backoff, job.attempt)),
+                error,
+            },
+            Failure::Final(error) | Failure::Passing(error) => Settlement::Failed(error),
+        }
+    }
+
+    async fn settle(&self, fence: &Fence, settlement: &Settlement) -> Result<(), QueueError> {
+        let mut tried = 1;
+        loop {
+            let now = self.service.clock.now();
+            match self
+                .service
+                .queue
+                .settle(fence, settlement.clone(), now)
+                .await
+            {
+                Err(QueueError::Store(error)) if tried < SETTLE_ATTEMPTS => {
+                    tracing::warn!(job = fence.id.0, %error, "the end of the job cannot be written yet");
+                    sleep(self.service.config.jobs.heartbeat).await;
+                    tried += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// The job is somebody else's: what was made for this claim goes.
+    async fn abandon(&self, fence: &Fence, file: Option<&UserDataFile>) {
+        let (job, epoch) = (&fence.id.0, fence.epoch);
+        if let Some(file) = file
+            && let Err(error) = self.service.exports.delete(file).await
+        {
+            // The sweeper will.
+            tracing::warn!(job, epoch, %error, "the file of a lost claim cannot be removed");
+        }
+        tracing::warn!(
+            job,
+            epoch,
+            "another worker took the job over; what this one wrote is removed"
+        );
+    }
+
+    /// Removes what claims before this one left.
+    async fn clean(&self, job: &Job, fence: &Fence, settlement: &Settlement) {
+        let keep = match settlement {
+            Settlement::Done { file: Some(_), .. } => Some(fence.epoch),
+            Settlement::Failed(_) | Settlement::Cancelled
+                if matches!(job.work, Some(Work::FileExport(_))) =>
+            {
+                None
+            }
+            // A job that will be begun again may have been already.
+            _ => return,
+        };
+        match self.service.exports.clean(&job.id.0, keep).await {
+            Ok(0) => {}
+            Ok(files) => {
+                tracing::info!(job = job.id.0, files, "removed what earlier attempts left")
+            }
+            Err(error) => {
+                tracing::warn!(job = job.id.0, %error, "what earlier attempts left cannot be removed");
+            }
+        }
+    }
+}
+
+/// What is known of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// The job is ours.
+    Held,
+    /// The job is ours, and is to be stopped.
+    Unwanted,
+    /// The job is somebody else's.
+    Lost,
+}
+
+async fn carry_out(
+    service: Service,
+    job: Job,
+    fence: Fence,
+    progress: Arc<Progress>,
+    stop: CancellationToken,
+) -> Result<Settlement, Failure> {
+    match &job.work {
+        Some(Work::FileExport(work)) => {
+            export::job::run(&service, &job, &fence, work, progress, stop).await
+        }
+        Some(Work::ReadyMail(work)) => {
+            let sent = tokio::select! {
+                sent = send_ready(&service, &job, work) => sent,
+                () = stop.cancelled() => return Err(Failure::Cancelled),
+            };
+            let outcome = sent.map_err(of_mail)?;
+            steps::reached(Step::MailSent);
+            Ok(Settlement::Done {
+                outcome,
+                file: None,
+                then: Vec::new(),
+            })
+        }
+        None => {
+            tracing::error!(job = job.id.0, "what is to be done cannot be read");
+            Err(Failure::Final(JobError::internal()))
+        }
+    }
+}
+
+fn of_mail(error: MailError) -> Failure {
+    let message = format!("The mail was not sent: {error}.");
+    match error {
+        MailError::Store(error) => {
+            tracing::warn!(%error, "a mail's export cannot be read");
+            Failure::Passing(JobError::new(
+                "workspace-unreadable",
+                "What the mail is about could not be read. It is tried again.",
+            ))
+        }
+        MailError::Later(_) => Failure::Passing(JobError::new("mail-later", message)),
+        MailError::Off => Failure::Final(JobError::new("mail-off", message)),
+        MailError::Unusable(_) => Failure::Final(JobError::new("mail-unusable", message)),
+        MailError::Refused(_) => Failure::Final(JobError::new("mail-refused", message)),
+    }
+}
+
+async fn drain(running: &mut JoinSet<()>) {
+    while let Some(ended) = running.join_next().await {
+        tell_panic(ended);
+    }
+}
+
+fn tell_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        // Its lease runs out.
+        tracing::error!(%error, "a worker's task stopped");
+    }
+}
+
+/// Logs and counts the end of a claim.
+fn tell(job: &Job, settlement: &Settlement, took: Duration) {
+    let (state, error) = match settlement {
+        Settlement::Done { .. } => ("done", None),
+        Settlement::Failed(error) => ("failed", Some(error)),
+        Settlement::Retry { error, .. } => ("retried", Some(error)),
+        Settlement::Cancelled => ("cancelled", None),
+        Settlement::Released => ("released", None),
+    };
+    let kind = match &job.work {
+        Some(Work::FileExport(_)) => "file_export",
+        Some(Work::ReadyMail(_)) => "ready_mail",
+        None => "unknown",
+    };
+    let seconds = took.as_secs_f64();
+    let (messages, files, bytes) = match settlement {
+        Settlement::Done { outcome, .. } => figures(outcome),
+        _ => Default::default(),
+    };
+    telemetry::job_ended(kind, state, took);
+    telemetry::exported(messages, files, bytes);
+    let Job {
+        id,
+        owner,
+        rid,
+        attempt,
+        ..
+    } = job;
+    let code = error.map(|error| error.code.as_str());
+    tracing::info!(
+        job = id.0,
+        kind,
+        rid,
+        user = owner.0,
+        attempt,
+        state,
+        code,
+        messages,
+        files,
+        bytes,
+        seconds,
+        "job ended"
+    );
+    if kind == "file_export" {
+        match settlement {
+            Settlement::Done { .. } => tracing::info!(
+                target: "audit", job = id.0, rid, user = owner.0, messages, files, bytes, "export finished"
+            ),
+            Settlement::Failed(_) => {
+                tracing::info!(target: "audit", job = id.0, rid, user = owner.0, code, "export failed");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Messages, files and bytes of an export.
+fn figures(outcome: &Outcome) -> (u64, u64, u64) {
+    let count = |path: &str| {
+        let count = outcome
+            .report
+            .as_ref()
+            .and_then(|report| report.pointer(path));
+        count.and_then(Value::as_u64).unwrap_or_default()
+    };
+    (
+        count("/messages/rendered"),
+        count("/files/packed"),
+        outcome.bytes.unwrap_or_default(),
+    )
+}
+
+/// An instant so much after another, milliseconds since 1970.
+fn later(now: i64, by: Duration) -> i64 {
+    now.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Wait after an attempt: doubled with each; a part of it is left to chance, so that what failed together is not tried
+/// together again.
+fn wait(backoff: Duration, attempt: u32) -> Duration {
+    let doubled = backoff.saturating_mul(
+        1_u32
+            .checked_shl(attempt.saturating_sub(1))
+            .unwrap_or(u32::MAX),
+    );
+    doubled
+        .min(LONGEST_WAIT)
+        .mul_f64(rand::rng().random_range(0.5..=1.0))
+}
+
+/// How fast a job is.
+struct Pace {
+    phase: Phase,
+    /// When the phase was not seen yet.
+    since: Instant,
+    looked: Instant,
+}
+
+impl Pace {
+    fn begin(now: Instant) -> Self {
+        Self {
+            phase: Phase::Count,
+            since: now,
+            looked: now,
+        }
+    }
+
+    /// The progress for people, over the whole phase: what the last second was like says little.
+    fn look(&mut self, now: Instant, snapshot: Snapshot) -> JobProgress {
+        if snapshot.phase != self.phase {
+            self.phase = snapshot.phase;
+            self.since = self.looked;
+        }
+        self.looked = now;
+        let Snapshot {
+            done, total, bytes, ..
+        } = snapshot;
+        let millis = now.duration_since(self.since).as_millis();
+        let rate = (u128::from(done) * 1000)
+            .checked_div(millis)
+            .unwrap_or_default();
+        let left = u128::from(total.saturating_sub(done));
+        // Who has done nothing yet cannot know how long the rest takes.
+        let eta = (left * millis).div_ceil(1000).checked_div(u128::from(done));
+        let counted = matches!(snapshot.phase, Phase::Files | Phase::Messages);
+        JobProgress {
+            phase: snapshot.phase.name().to_owned(),
+            done,
+            total,
+            bytes,
+            rate: u64::try_from(rate).unwrap_or(u64::MAX),
+            eta_seconds: eta
+                .filter(|_| counted && millis > 0)
+                .and_then(|eta| u64::try_from(eta).ok()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_an_hour_and_differ() {
+        let base = Duration::from_secs(5);
+        for (attempt, longest) in [
+            (1, 5),
+            (2, 10),
+            (3, 20),
+            (10, 2560),
+            (11, 3600),
+            (40, 3600),
+            (u32::MAX, 3600),
+        ] {
+            let longest = Duration::from_secs(longest);
+            let waits: Vec<_> = (0..20).map(|_| wait(base, attempt)).collect();
+            assert!(
+                waits
+                    .iter()
+                    .all(|wait| *wait <= longest && *wait >= longest / 2),
+                "{attempt}: {waits:?}"
+            );
+            assert!(waits.iter().any(|wait| *wait != waits[0]), "{attempt}");
+        }
+    }
+
+    #[test]
+    fn rate_and_estimate_are_those_of_the_phase() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut pace = Pace::begin(start);
+        let mut look = |seconds, phase, done, total| {
+            let snapshot = Snapshot {
+                phase,
+                done,
+                total,
+                bytes: 7,
+            };
+            let progress = pace.look(at(seconds), snapshot);
+            (progress.rate, progress.eta_seconds)
+        };
+        assert_eq!(look(0, Phase::Count, 0, 0), (0, None));
+        assert_eq!(look(10, Phase::Count, 0, 0), (0, None));
+        assert_eq!(
+            look(11, Phase::Messages, 0, 1000),
+            (0, None),
+            "nothing is done yet"
+        );
+        assert_eq!(look(12, Phase::Messages, 200, 1000), (100, Some(8)));
+        assert_eq!(look(20, Phase::Messages, 1000, 1000), (100, Some(0)));
+        assert_eq!(
+            look(21, Phase::Messages, 1001, 1000).1,
+            Some(0),
+            "more than was counted"
+        );
+        assert_eq!(look(22, Phase::Seal, 0, 0), (0, None));
+    }
+}

@@ -1,0 +1,113 @@
+"""A real SMTP server for the tests.
+
+    python mail_server.py DIRECTORY [--starttls | --tls] [--user USER --password PASSWORD] [--later N] [--refuse]
+
+Listens on a free port of 127.0.0.1 and prints it.  Each mail that is accepted becomes DIRECTORY/<n>.eml, with the
+envelope in headers in front (X-Envelope-From, X-Envelope-To, X-Encrypted, X-User).
+
+--starttls   offer STARTTLS, and refuse a mail that came without
+--tls        TLS from the start
+--user       want a login
+--later N    answer 451 to the first N mails
+--refuse     answer 550 to every recipient
+--silent     accept connections and say nothing
+"""
+
+import argparse
+import asyncio
+import ssl
+import tempfile
+from pathlib import Path
+
+import trustme
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+
+
+class Post:
+    def __init__(self, options):
+        self.options = options
+        self.later = options.later
+        self.accepted = 0
+
+    async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
+        if self.options.refuse:
+            return "550 5.1.1 nobody of this name here"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        if self.later:
+            self.later -= 1
+            return "451 4.3.0 come back later"
+        self.accepted += 1
+        head = [
+            f"X-Envelope-From: {envelope.mail_from}",
+            f"X-Envelope-To: {', '.join(envelope.rcpt_tos)}",
+            f"X-Encrypted: {'yes' if server.transport.get_extra_info('sslcontext') else 'no'}",
+            f"X-User: {session.auth_data.login.decode() if session.auth_data else ''}",
+        ]
+        directory = Path(self.options.directory)
+        whole = directory / f"{self.accepted}.part"
+        whole.write_bytes("\r\n".join(head).encode() + b"\r\n" + envelope.original_content)
+        # Who looks into the directory sees whole mails only.
+        whole.rename(directory / f"{self.accepted}.eml")
+        return "250 OK"
+
+
+def certificate():
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    # The library reads certificates from files only.
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "all.pem"
+        cert = authority.issue_cert("localhost", "127.0.0.1")
+        path.write_bytes(
+            cert.private_key_pem.bytes() + b"".join(blob.bytes() for blob in cert.cert_chain_pems)
+        )
+        context.load_cert_chain(path)
+    return context
+
+
+async def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("directory")
+    parser.add_argument("--starttls", action="store_true")
+    parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--user")
+    parser.add_argument("--password")
+    parser.add_argument("--later", type=int, default=0)
+    parser.add_argument("--refuse", action="store_true")
+    parser.add_argument("--silent", action="store_true")
+    options = parser.parse_args()
+    post = Post(options)
+    context = certificate() if options.tls or options.starttls else None
+
+    def authenticate(server, session, envelope, mechanism, data):
+        right = isinstance(data, LoginPassword) and data == LoginPassword(
+            options.user.encode(), options.password.encode()
+        )
+        return AuthResult(success=right, handled=False, auth_data=data if right else None)
+
+    def conversation():
+        if options.silent:
+            return asyncio.Protocol()
+        return SMTP(
+            post,
+            tls_context=context if options.starttls else None,
+            require_starttls=options.starttls,
+            authenticator=authenticate if options.user else None,
+            auth_required=bool(options.user),
+            auth_require_tls=False,
+            ident="test",
+            hostname="localhost",
+        )
+
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        conversation, "127.0.0.1", 0, ssl=context if options.tls else None
+    )
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+asyncio.run(main())
