@@ -10,7 +10,9 @@ mod exports;
 mod fuzz_seeds;
 mod hostile_dumps;
 mod import;
+mod jobs;
 mod memory;
+mod queue_contract;
 mod sources;
 mod sources_shared;
 #[path = "../support/mod.rs"]
