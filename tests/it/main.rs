@@ -14,8 +14,10 @@ mod exports;
 mod fuzz_seeds;
 mod hostile_dumps;
 mod import;
+mod jobs;
 mod mail;
 mod memory;
+mod queue_contract;
 mod sources;
 mod sources_shared;
 #[path = "../support/mod.rs"]
