@@ -1,6 +1,7 @@
 //! `export-room doctor`: looks at every part that the server would use, and says how to repair what is wrong.
 //!
-//! Changes nothing: what it writes to try a place it removes again, and no mail is sent.
+//! Opens everything as the server does, which makes what the server would make: the directory of the exports and the
+//! tables of the queue. What it writes to try a place it removes again, and it sends no mail.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
+use transcript::DocBatch;
 use transcript::bson::{Doc, Value};
 
 use super::service::ServiceOptions;
@@ -30,13 +32,16 @@ const LITTLE_SPACE: u64 = 1 << 30;
 const CLOCK_NEVER_SET: i64 = 1_735_689_600_000;
 /// How far the newest message may be ahead of the clock, in milliseconds.
 const CLOCKS_DIFFER: i64 = 60 * 60_000;
-/// Directories that systems clean by themselves.
-const CLEANED: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", "/run"];
 
-/// Look at every part that `serve` and `work` use, and say how to repair what is wrong.
-///
-/// Exit code 0: all is well; 1: there are warnings; 2: something does not work.
+const EXPORTS: &str = "exports";
+const REPAIR_EXPORTS: &str = "name a directory in store.directory that the server may write to";
+const FILES: &str = "files";
+const REPAIR_FILES: &str = "name a copy of FileUpload_FileSystemPath in workspace.files";
+
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 all is well, 1 there are warnings, 2 something does not work."
+)]
 pub(super) struct DoctorOptions {
     #[command(flatten)]
     service: ServiceOptions,
@@ -152,14 +157,21 @@ async fn examine(app: &App, options: &ServiceOptions, findings: &mut Findings) {
     };
     findings.ok("configuration", "every setting is known and valid");
     listen(config.http.listen, findings).await;
+    let (store, uploads) = (config.store.directory(), config.workspace.files.clone());
     let service = match app.service(config).await {
         Ok(service) => service,
         Err(error) => {
-            findings.fail(
-                "workspace",
-                told(error),
-                "name a workspace with --workspace sqlite:FILE; make one with `export-room import`",
-            );
+            let (part, repair) = match &error {
+                StoreError::Io { path, .. } if *path == store => (EXPORTS, REPAIR_EXPORTS),
+                StoreError::Io { path, .. } if Some(path) == uploads.as_ref() => {
+                    (FILES, REPAIR_FILES)
+                }
+                _ => (
+                    "workspace",
+                    "name a workspace with --workspace sqlite:FILE; make one with `export-room import`",
+                ),
+            };
+            findings.fail(part, told(error), repair);
             return;
         }
     };
@@ -247,7 +259,7 @@ async fn first_authors(service: &Service, room: &RoomSummary) -> Result<Vec<Stri
     };
     let mut cursor = service.source.messages(&query).await?;
     let batch = cursor.next_batch().await?;
-    let docs = batch.iter().flat_map(|batch| batch.docs());
+    let docs = batch.iter().flat_map(DocBatch::docs);
     let mut authors: Vec<_> = docs
         .take(100)
         .filter_map(|doc| id(Doc::new(doc).ok()?.get("u")?.document()?))
@@ -322,28 +334,24 @@ async fn files(service: &Service, findings: &mut Findings) {
     let settings = match service.directory.settings(&[TYPE]).await {
         Ok(settings) => settings,
         Err(error) => {
-            findings.fail(
-                "files",
-                told(error),
-                "import the dump again into a new file",
-            );
+            findings.fail(FILES, told(error), "import the dump again into a new file");
             return;
         }
     };
     let kind = settings.text(TYPE).unwrap_or("GridFS");
     match (kind, &service.config.workspace.files) {
         ("FileSystem", None) => findings.warn(
-            "files",
+            FILES,
             "the workspace keeps uploads in a directory, and none is named: they will be missing",
-            "name a copy of FileUpload_FileSystemPath in workspace.files",
+            REPAIR_FILES,
         ),
         ("GridFS" | "FileSystem", Some(files)) => findings.ok(
-            "files",
+            FILES,
             format_args!("in the workspace ({kind}) and in {}", files.display()),
         ),
-        ("GridFS", None) => findings.ok("files", "in the workspace (GridFS)"),
+        ("GridFS", None) => findings.ok(FILES, "in the workspace (GridFS)"),
         (other, _) => findings.warn(
-            "files",
+            FILES,
             format_args!("the workspace keeps new uploads in {other}, which is not read: they will be missing"),
             "move the uploads to GridFS or FileSystem before the dump",
         ),
@@ -381,30 +389,28 @@ async fn queue(service: &Service, findings: &mut Findings) {
 }
 
 async fn exports(service: &Service, findings: &mut Findings) {
-    const PART: &str = "exports";
-    const REPAIR: &str = "name a directory in store.directory that the server may write to";
     let place = service.exports.describe();
     if let Err(error) = service.exports.check().await {
-        findings.fail(PART, told(error), REPAIR);
+        findings.fail(EXPORTS, told(error), REPAIR_EXPORTS);
         return;
     }
     let directory = service.config.store.directory();
     let free = match rustix::fs::statvfs(&directory) {
         Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
         Err(error) => {
-            findings.fail(PART, told(error), REPAIR);
+            findings.fail(EXPORTS, told(error), REPAIR_EXPORTS);
             return;
         }
     };
     if free < LITTLE_SPACE {
         findings.warn(
-            PART,
+            EXPORTS,
             format_args!("only {} are free in {place}", words::bytes(free)),
             "make space, or name a directory on another disk in store.directory",
         );
-    } else if is_cleaned(&directory) {
+    } else if is_temporary(&directory) {
         findings.warn(
-            PART,
+            EXPORTS,
             format_args!(
                 "{place} is writable, {} are free; the system removes old files there by itself",
                 words::bytes(free)
@@ -413,18 +419,16 @@ async fn exports(service: &Service, findings: &mut Findings) {
         );
     } else {
         findings.ok(
-            PART,
+            EXPORTS,
             format_args!("{place} is writable, {} are free", words::bytes(free)),
         );
     }
 }
 
-/// Whether the system removes files here by itself.
-fn is_cleaned(directory: &Path) -> bool {
-    let directory = directory
-        .canonicalize()
-        .unwrap_or_else(|_| directory.to_owned());
-    CLEANED.iter().any(|cleaned| directory.starts_with(cleaned))
+/// Whether the directory is among the temporary files, which systems remove by themselves.
+fn is_temporary(directory: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    real(directory).starts_with(real(&std::env::temp_dir()))
 }
 
 async fn mail(service: &Service, findings: &mut Findings) {

@@ -8,6 +8,8 @@
 mod access;
 mod cli;
 mod directory;
+mod endpoint;
+mod doctor;
 mod exports;
 mod fuzz_seeds;
 mod hostile_dumps;
