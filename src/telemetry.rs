@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, LogFormat};
-use crate::jobs::JobState;
+use crate::jobs::{JobState, Work};
 
 /// Requests answered, by `route`, `method` and `status`.
 const REQUESTS: &str = "export_room_http_requests_total";
@@ -31,8 +31,10 @@ const DOWNLOADED: &str = "export_room_downloaded_bytes_total";
 const JOBS: &str = "export_room_jobs";
 /// Seconds of an attempt, by `kind` and `outcome`.
 const JOB_SECONDS: &str = "export_room_job_seconds";
-/// Messages exported.
+/// Messages in finished exports.
 const MESSAGES: &str = "export_room_exported_messages_total";
+/// Files in finished exports.
+const FILES: &str = "export_room_exported_files_total";
 /// Bytes of finished exports.
 const BYTES: &str = "export_room_exported_bytes_total";
 
@@ -106,6 +108,7 @@ fn describe() {
     describe_gauge!(JOBS, "Jobs by kind and state.");
     describe_histogram!(JOB_SECONDS, Unit::Seconds, "Time of an attempt.");
     describe_counter!(MESSAGES, "Messages in finished exports.");
+    describe_counter!(FILES, "Files in finished exports.");
     describe_counter!(BYTES, Unit::Bytes, "Bytes of finished exports.");
 }
 
@@ -125,7 +128,9 @@ pub fn record() -> AbortOnDropHandle<()> {
 /// All figures in the text format of Prometheus, with these numbers of jobs.
 pub fn render(jobs: &[(String, JobState, u64)]) -> String {
     let figures = figures();
-    for kind in crate::jobs::Work::KINDS {
+    for kind in Work::KINDS {
+        // Without the version of its form.
+        let name = kind.split('/').next().unwrap_or(kind);
         for state in JobState::ALL {
             let count: u64 = jobs
                 .iter()
@@ -133,7 +138,7 @@ pub fn render(jobs: &[(String, JobState, u64)]) -> String {
                 .map(|(_, _, count)| count)
                 .sum();
             #[expect(clippy::cast_precision_loss, reason = "fewer jobs than 2^53")]
-            gauge!(JOBS, "kind" => kind, "state" => state.name()).set(count as f64);
+            gauge!(JOBS, "kind" => name, "state" => state.name()).set(count as f64);
         }
     }
     figures.render()
@@ -182,8 +187,9 @@ pub fn job_ended(kind: &'static str, outcome: &'static str, took: Duration) {
 }
 
 /// An export is finished.
-pub fn exported(messages: u64, bytes: u64) {
+pub fn exported(messages: u64, files: u64, bytes: u64) {
     counter!(MESSAGES).increment(messages);
+    counter!(FILES).increment(files);
     counter!(BYTES).increment(bytes);
 }
 
@@ -197,10 +203,10 @@ mod tests {
         let flight = InFlight::begin();
         answered("/a/{id}", "GET", 200, Duration::from_millis(20));
         answered("", "BREW", 404, Duration::ZERO);
-        job_ended("file_export/1", "done", Duration::from_secs(2));
-        exported(7, 100);
+        job_ended("file_export", "done", Duration::from_secs(2));
+        exported(7, 2, 100);
         downloaded(5);
-        let kind = crate::jobs::Work::FILE_EXPORT.to_owned();
+        let kind = Work::FILE_EXPORT.to_owned();
         let text = render(&[
             (kind, JobState::Queued, 3),
             ("odd\"/1".to_owned(), JobState::Done, 9),
@@ -210,10 +216,11 @@ mod tests {
             r#"export_room_http_requests_total{route="/a/{id}",method="GET",status="200"} 1"#,
             r#"export_room_http_requests_total{route="none",method="other",status="404"} 1"#,
             r#"export_room_http_request_seconds_bucket{route="/a/{id}",le="0.025"} 1"#,
-            r#"export_room_jobs{kind="file_export/1",state="queued"} 3"#,
-            r#"export_room_jobs{kind="file_export/1",state="done"} 0"#,
-            r#"export_room_job_seconds_bucket{kind="file_export/1",outcome="done",le="5"} 1"#,
+            r#"export_room_jobs{kind="file_export",state="queued"} 3"#,
+            r#"export_room_jobs{kind="file_export",state="done"} 0"#,
+            r#"export_room_job_seconds_bucket{kind="file_export",outcome="done",le="5"} 1"#,
             "export_room_exported_messages_total 7",
+            "export_room_exported_files_total 2",
             "export_room_exported_bytes_total 100",
             "export_room_downloaded_bytes_total 5",
             "export_room_http_requests_in_flight 1",

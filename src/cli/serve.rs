@@ -8,11 +8,12 @@ use anyhow::Context;
 use clap::Args;
 use tokio::net::TcpListener;
 
-use super::service::{ServiceOptions, Shutdown, shutdown_on_signals, start_log};
+use super::service::{ServiceOptions, Shutdown, shutdown_on_signals};
 use crate::app::App;
 use crate::http::{Http, listener};
 use crate::jobs::sweeper;
 use crate::jobs::worker::Worker;
+use crate::telemetry::{self, start_log};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeOptions {
@@ -24,9 +25,12 @@ pub(super) struct ServeOptions {
 }
 
 pub(super) async fn run(app: App, options: ServeOptions) -> anyhow::Result<ExitCode> {
-    let listen = options.listen.map(|listen| ("http.listen", listen.to_string()));
+    let listen = options
+        .listen
+        .map(|listen| ("http.listen", listen.to_string()));
     let mut config = options.service.load(listen.as_slice())?;
     start_log(&config.log)?;
+    let _figures = telemetry::record();
     let Shutdown { soft, hard } = shutdown_on_signals()?;
     let listener = TcpListener::bind(config.http.listen)
         .await

@@ -21,7 +21,6 @@ use tokio_util::task::TaskTracker;
 
 use super::Http;
 use super::call::Peer;
-use crate::telemetry;
 
 /// Largest head of a request in bytes; what one connection can make us hold.
 const HEAD: usize = 64 << 10;
@@ -36,7 +35,6 @@ pub async fn serve(
     soft: CancellationToken,
     hard: CancellationToken,
 ) {
-    let _recording = telemetry::record();
     let config = Arc::clone(&http.service.config);
     let timeout = config.http.request_timeout;
     let connections = Arc::new(Semaphore::new(config.http.max_connections.max(1)));

@@ -4,3 +4,4 @@ pub(crate) mod cli;
 pub(crate) mod dump;
 pub(crate) mod generate;
 pub(crate) mod mail;
+pub(crate) mod server;

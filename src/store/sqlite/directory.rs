@@ -160,8 +160,6 @@ fn only_id(
     })
 }
 
-const BY_KEY: &str = "SELECT id FROM found_by WHERE kind = ?1 AND key = ?2 LIMIT 2";
-
 fn find_user(connection: &Connection, name: &LoginName) -> Result<Option<User>, StoreError> {
     const EXACT: &str = "SELECT id FROM user WHERE username = ?1 LIMIT 2";
     let id = match name {
