@@ -8,8 +8,7 @@ use crate::support::server::{
 
 const PATH: &str = "/api/v1/rooms.export";
 const ACCEPTED: &str = r#"{"success":true}"#;
-const NOT_LOGGED_IN: &str =
-    r#"{"status":"error","message":"You must be logged in to do this."}"#;
+const NOT_LOGGED_IN: &str = r#"{"status":"error","message":"You must be logged in to do this."}"#;
 const NO_PERMISSION: &str = r#"{"success":false,"error":"User does not have the permissions required for this action [error-unauthorized]"}"#;
 const TOO_LARGE: &str =
     r#"{"success":false,"error":"[error-invalid-params]","errorType":"error-invalid-params"}"#;
@@ -112,8 +111,7 @@ fn every_request_has_its_documented_answer() {
     let yes = || (200, ACCEPTED.to_owned());
     let bad = |body: String| (400, body);
     let wrong = |field: &str, reason: &str| (400, params(field, reason));
-    let required =
-        |field: &str| wrong(field, &format!("must have required property '{field}'"));
+    let required = |field: &str| wrong(field, &format!("must have required property '{field}'"));
     let allowed = "must be equal to one of the allowed values";
     let date = r#"must match format "date""#;
     let string = "must be string";
@@ -132,31 +130,79 @@ fn every_request_has_its_documented_answer() {
         (ADMIN, file(&json!({"format": "pdf"})), format()),
         (BOB, file(&json!({})), (403, NO_PERMISSION.to_owned())),
         // Decision 1: the order of the checks.
-        (BOB, file(&json!({"rid": "nowhere"})), (403, NO_PERMISSION.to_owned())),
+        (
+            BOB,
+            file(&json!({"rid": "nowhere"})),
+            (403, NO_PERMISSION.to_owned()),
+        ),
         (BOB, file(&json!({"rid": "-"})), required("rid")),
-        (ADMIN, with(&file(&json!({"rid": "nowhere"})), &inverted), room()),
-        (ADMIN, with(&file(&json!({"rid": "helpdesk0000000001"})), &inverted), bad(NOT_ALLOWED.to_owned())),
-        (ADMIN, email(&json!({"rid": "nowhere", "toUsers": [], "toEmails": []})), room()),
+        (
+            ADMIN,
+            with(&file(&json!({"rid": "nowhere"})), &inverted),
+            room(),
+        ),
+        (
+            ADMIN,
+            with(&file(&json!({"rid": "helpdesk0000000001"})), &inverted),
+            bad(NOT_ALLOWED.to_owned()),
+        ),
+        (
+            ADMIN,
+            email(&json!({"rid": "nowhere", "toUsers": [], "toEmails": []})),
+            room(),
+        ),
         // The permission is held in the room only.
         (ALICE, file(&json!({"rid": "helpdesk0000000001"})), yes()),
         (ALICE, file(&json!({})), (403, NO_PERMISSION.to_owned())),
         // Decision 2: fields of the other type, and of none.
-        (ADMIN, file(&json!({"toUsers": 5, "messages": {}, "subject": null, "additionalEmails": []})), yes()),
-        (ADMIN, email(&json!({"dateFrom": "never", "dateTo": 7, "format": "pdf"})), no_mail()),
-        (ADMIN, file(&json!({"dateForm": "2024-01-01"})), wrong("dateForm", "must NOT have additional properties")),
+        (
+            ADMIN,
+            file(&json!({"toUsers": 5, "messages": {}, "subject": null, "additionalEmails": []})),
+            yes(),
+        ),
+        (
+            ADMIN,
+            email(&json!({"dateFrom": "never", "dateTo": 7, "format": "pdf"})),
+            no_mail(),
+        ),
+        (
+            ADMIN,
+            file(&json!({"dateForm": "2024-01-01"})),
+            wrong("dateForm", "must NOT have additional properties"),
+        ),
         (ADMIN, file(&json!({"additionalEmails": "x"})), yes()),
         // Decision 3: the first problem in the order of the table.
         (ADMIN, json!({}), required("rid")),
         (ADMIN, json!({"unknown": 1, "type": 1}), required("rid")),
-        (ADMIN, file(&json!({"rid": 5, "type": 5})), wrong("rid", string)),
-        (ADMIN, file(&json!({"dateTo": 1, "format": "x", "extra": 1})), wrong("dateTo", string)),
-        (ADMIN, file(&json!({"dateTo": "x", "dateFrom": "y"})), wrong("dateFrom", date)),
+        (
+            ADMIN,
+            file(&json!({"rid": 5, "type": 5})),
+            wrong("rid", string),
+        ),
+        (
+            ADMIN,
+            file(&json!({"dateTo": 1, "format": "x", "extra": 1})),
+            wrong("dateTo", string),
+        ),
+        (
+            ADMIN,
+            file(&json!({"dateTo": "x", "dateFrom": "y"})),
+            wrong("dateFrom", date),
+        ),
         // Decision 4: nothing is coerced.
         (ADMIN, file(&json!({"type": "-"})), required("type")),
         (ADMIN, file(&json!({"type": "csv"})), wrong("type", allowed)),
-        (ADMIN, file(&json!({"type": ["file"]})), wrong("type", string)),
+        (
+            ADMIN,
+            file(&json!({"type": ["file"]})),
+            wrong("type", string),
+        ),
         (ADMIN, file(&json!({"rid": null})), wrong("rid", string)),
-        (ADMIN, file(&json!({"rid": {"$ne": 1}})), wrong("rid", string)),
+        (
+            ADMIN,
+            file(&json!({"rid": {"$ne": 1}})),
+            wrong("rid", string),
+        ),
         (ADMIN, json!([]), wrong("", "must be object")),
         (ADMIN, json!("GENERAL"), wrong("", "must be object")),
         // Decision 5.
@@ -165,43 +211,142 @@ fn every_request_has_its_documented_answer() {
         (ADMIN, file(&json!({"format": ["html"]})), format()),
         (ADMIN, file(&json!({"format": "HTML"})), format()),
         // Decision 6: dates.
-        (ADMIN, file(&json!({"dateFrom": null, "dateTo": null})), yes()),
-        (ADMIN, file(&json!({"dateFrom": "2024-03-15", "dateTo": "2024-03-15"})), yes()),
-        (ADMIN, file(&json!({"dateFrom": "2024-03-15T23:59:59.999Z", "dateTo": "2024-03-15"})), yes()),
-        (ADMIN, file(&json!({"dateFrom": "2020-12-03T05:07:50.000"})), yes()),
-        (ADMIN, file(&json!({"dateFrom": "2024-02-30"})), wrong("dateFrom", date)),
+        (
+            ADMIN,
+            file(&json!({"dateFrom": null, "dateTo": null})),
+            yes(),
+        ),
+        (
+            ADMIN,
+            file(&json!({"dateFrom": "2024-03-15", "dateTo": "2024-03-15"})),
+            yes(),
+        ),
+        (
+            ADMIN,
+            file(&json!({"dateFrom": "2024-03-15T23:59:59.999Z", "dateTo": "2024-03-15"})),
+            yes(),
+        ),
+        (
+            ADMIN,
+            file(&json!({"dateFrom": "2020-12-03T05:07:50.000"})),
+            yes(),
+        ),
+        (
+            ADMIN,
+            file(&json!({"dateFrom": "2024-02-30"})),
+            wrong("dateFrom", date),
+        ),
         (ADMIN, file(&json!({"dateTo": ""})), wrong("dateTo", date)),
-        (ADMIN, file(&json!({"dateTo": 20_240_315})), wrong("dateTo", string)),
+        (
+            ADMIN,
+            file(&json!({"dateTo": 20_240_315})),
+            wrong("dateTo", string),
+        ),
         (ADMIN, file(&inverted), bad(DATES.to_owned())),
-        (ADMIN, file(&json!({"dateFrom": "9999-12-31"})), bad(DATES.to_owned())),
+        (
+            ADMIN,
+            file(&json!({"dateFrom": "9999-12-31"})),
+            bad(DATES.to_owned()),
+        ),
         // Decision 7: the permission, but no access; there is no override.
-        (ADMIN, file(&json!({"rid": "helpdesk0000000001"})), bad(NOT_ALLOWED.to_owned())),
+        (
+            ADMIN,
+            file(&json!({"rid": "helpdesk0000000001"})),
+            bad(NOT_ALLOWED.to_owned()),
+        ),
         // Decision 8: mail.
         (ADMIN, email(&json!({})), no_mail()),
         (ADMIN, email(&json!({"toEmails": "-"})), no_mail()),
         (ADMIN, email(&json!({"toUsers": null})), no_mail()),
-        (ADMIN, email(&json!({"toUsers": ["uAdmin"], "toEmails": []})), no_mail()),
-        (ADMIN, email(&json!({"toUsers": [""], "toEmails": [" "]})), nobody()),
-        (ADMIN, email(&json!({"toUsers": "-", "toEmails": "-"})), nobody()),
-        (ADMIN, email(&json!({"toUsers": [], "toEmails": [], "additionalEmails": "b@example.org, "})), no_mail()),
-        (ADMIN, email(&json!({"toEmails": ["a@example.org", "not an address"]})),
-            bad(detailed("error-invalid-email", &json!({"address": "not an address"})))),
-        (ADMIN, email(&json!({"toEmails": [], "additionalEmails": "x@"})),
-            bad(detailed("error-invalid-email", &json!({"address": "x@"})))),
-        (ADMIN, email(&json!({"messages": "-"})), required("messages")),
-        (ADMIN, email(&json!({"messages": []})), wrong("messages", "must NOT have fewer than 1 items")),
-        (ADMIN, email(&json!({"messages": "m"})), wrong("messages", "must be array")),
-        (ADMIN, email(&json!({"messages": [1]})), wrong("messages", string)),
+        (
+            ADMIN,
+            email(&json!({"toUsers": ["uAdmin"], "toEmails": []})),
+            no_mail(),
+        ),
+        (
+            ADMIN,
+            email(&json!({"toUsers": [""], "toEmails": [" "]})),
+            nobody(),
+        ),
+        (
+            ADMIN,
+            email(&json!({"toUsers": "-", "toEmails": "-"})),
+            nobody(),
+        ),
+        (
+            ADMIN,
+            email(&json!({"toUsers": [], "toEmails": [], "additionalEmails": "b@example.org, "})),
+            no_mail(),
+        ),
+        (
+            ADMIN,
+            email(&json!({"toEmails": ["a@example.org", "not an address"]})),
+            bad(detailed(
+                "error-invalid-email",
+                &json!({"address": "not an address"}),
+            )),
+        ),
+        (
+            ADMIN,
+            email(&json!({"toEmails": [], "additionalEmails": "x@"})),
+            bad(detailed("error-invalid-email", &json!({"address": "x@"}))),
+        ),
+        (
+            ADMIN,
+            email(&json!({"messages": "-"})),
+            required("messages"),
+        ),
+        (
+            ADMIN,
+            email(&json!({"messages": []})),
+            wrong("messages", "must NOT have fewer than 1 items"),
+        ),
+        (
+            ADMIN,
+            email(&json!({"messages": "m"})),
+            wrong("messages", "must be array"),
+        ),
+        (
+            ADMIN,
+            email(&json!({"messages": [1]})),
+            wrong("messages", string),
+        ),
         (ADMIN, email(&json!({"subject": "-"})), required("subject")),
-        (ADMIN, email(&json!({"subject": 1})), wrong("subject", string)),
+        (
+            ADMIN,
+            email(&json!({"subject": 1})),
+            wrong("subject", string),
+        ),
         (ADMIN, email(&json!({"subject": ""})), no_mail()),
-        (ADMIN, email(&json!({"toUsers": "admin"})), wrong("toUsers", "must be array")),
-        (ADMIN, email(&json!({"toEmails": long})), wrong("toEmails", "must NOT have more than 500 items")),
-        (BOB, email(&json!({"toUsers": [], "toEmails": []})), (403, NO_PERMISSION.to_owned())),
+        (
+            ADMIN,
+            email(&json!({"toUsers": "admin"})),
+            wrong("toUsers", "must be array"),
+        ),
+        (
+            ADMIN,
+            email(&json!({"toEmails": long})),
+            wrong("toEmails", "must NOT have more than 500 items"),
+        ),
+        (
+            BOB,
+            email(&json!({"toUsers": [], "toEmails": []})),
+            (403, NO_PERMISSION.to_owned()),
+        ),
         // Decision 9: nobody can be reached.
-        (ADMIN, email(&json!({"toUsers": ["ghost", "carol"], "toEmails": []})),
-            bad(detailed("error-invalid-recipient", &json!({"missing": ["ghost", "carol"]})))),
-        (ADMIN, email(&json!({"toUsers": ["ghost", "admin"], "toEmails": []})), no_mail()),
+        (
+            ADMIN,
+            email(&json!({"toUsers": ["ghost", "carol"], "toEmails": []})),
+            bad(detailed(
+                "error-invalid-recipient",
+                &json!({"missing": ["ghost", "carol"]}),
+            )),
+        ),
+        (
+            ADMIN,
+            email(&json!({"toUsers": ["ghost", "admin"], "toEmails": []})),
+            no_mail(),
+        ),
     ];
     for (who, body, (status, expected)) in cases {
         let answer = server.post(PATH, Some(who), &body);
@@ -221,22 +366,77 @@ fn rocket_chats_own_cases_have_the_pages_answers() {
     };
     // Contract §2.1, with the page's codes where they differ; the numbers are that table's.
     for (number, body, status, kind) in [
-        (1, file(&json!({"dateFrom": "test-date", "dateTo": "test-date"})), 400, "error-invalid-params"),
-        (2, with(&file(&dates), &json!({"rid": "-"})), 400, "error-invalid-params"),
-        (3, with(&file(&dates), &json!({"type": "-"})), 400, "error-invalid-params"),
+        (
+            1,
+            file(&json!({"dateFrom": "test-date", "dateTo": "test-date"})),
+            400,
+            "error-invalid-params",
+        ),
+        (
+            2,
+            with(&file(&dates), &json!({"rid": "-"})),
+            400,
+            "error-invalid-params",
+        ),
+        (
+            3,
+            with(&file(&dates), &json!({"type": "-"})),
+            400,
+            "error-invalid-params",
+        ),
         (4, file(&inverted), 400, "error-invalid-dates"),
-        (5, with(&file(&inverted), &json!({"rid": "invalid-rid"})), 400, "error-invalid-room"),
-        (6, with(&file(&dates), &json!({"format": "-"})), 400, "error-invalid-format"),
-        (7, with(&file(&dates), &json!({"format": "invalid-format"})), 400, "error-invalid-format"),
-        (8, with(&file(&dates), &json!({"type": "invalid-type"})), 400, "error-invalid-params"),
+        (
+            5,
+            with(&file(&inverted), &json!({"rid": "invalid-rid"})),
+            400,
+            "error-invalid-room",
+        ),
+        (
+            6,
+            with(&file(&dates), &json!({"format": "-"})),
+            400,
+            "error-invalid-format",
+        ),
+        (
+            7,
+            with(&file(&dates), &json!({"format": "invalid-format"})),
+            400,
+            "error-invalid-format",
+        ),
+        (
+            8,
+            with(&file(&dates), &json!({"type": "invalid-type"})),
+            400,
+            "error-invalid-params",
+        ),
         (9, file(&dates), 200, ""),
         (10, file(&json!({})), 200, ""),
-        (11, to(&json!({"toUsers": []})), 400, "error-invalid-recipient"),
-        (12, to(&json!({"toEmails": []})), 400, "error-invalid-recipient"),
+        (
+            11,
+            to(&json!({"toUsers": []})),
+            400,
+            "error-invalid-recipient",
+        ),
+        (
+            12,
+            to(&json!({"toEmails": []})),
+            400,
+            "error-invalid-recipient",
+        ),
         (13, to(&json!({})), 400, "error-invalid-recipient"),
-        (14, to(&json!({"toUsers": ["admin"], "messages": []})), 400, "error-invalid-params"),
+        (
+            14,
+            to(&json!({"toUsers": ["admin"], "messages": []})),
+            400,
+            "error-invalid-params",
+        ),
         // 15 is delivered by a later version.
-        (15, to(&json!({"toUsers": ["uAdmin"]})), 400, "error-email-unavailable"),
+        (
+            15,
+            to(&json!({"toUsers": ["uAdmin"]})),
+            400,
+            "error-email-unavailable",
+        ),
     ] {
         let answer = server.post(PATH, Some(ADMIN), &body);
         assert_eq!(answer.status, status, "{number}: {}", answer.text());
@@ -270,13 +470,28 @@ fn only_credentials_that_are_valid_now_are_accepted() {
         check(&answer, *status, expected, &format!("{who:?}"));
     }
     // Authentication comes before the body.
-    check(&server.post(PATH, None, &json!([])), 401, NOT_LOGGED_IN, "[]");
+    check(
+        &server.post(PATH, None, &json!([])),
+        401,
+        NOT_LOGGED_IN,
+        "[]",
+    );
     // Cookies and queries are for downloads.
     let cookie = [("cookie", "rc_uid=uAdmin; rc_token=admin-token")];
     let path = format!("{PATH}?rc_uid=uAdmin&rc_token=admin-token");
-    check(&server.send("POST", &path, &cookie, b"{}"), 401, NOT_LOGGED_IN, "cookie");
+    check(
+        &server.send("POST", &path, &cookie, b"{}"),
+        401,
+        NOT_LOGGED_IN,
+        "cookie",
+    );
     let one = [("x-user-id", "uAdmin")];
-    check(&server.send("POST", PATH, &one, b"{}"), 401, NOT_LOGGED_IN, "no token");
+    check(
+        &server.send("POST", PATH, &one, b"{}"),
+        401,
+        NOT_LOGGED_IN,
+        "no token",
+    );
     let log = server.log();
     for token in ["alice-token", "alice-expired", "admin-token"] {
         assert!(!log.contains(token), "{token} is in the log");
@@ -304,19 +519,48 @@ fn bodies_are_read_by_their_content_type() {
         (Some("application/json; charset=utf-8"), &json, 200, yes),
         (Some("Application/JSON"), &json, 200, yes),
         (Some("application/x-www-form-urlencoded"), form, 200, yes),
-        (Some("application/x-www-form-urlencoded; charset=UTF-8"), form, 200, yes),
-        (Some("application/x-www-form-urlencoded"), "rid=GENERAL&type=email&messages=m&subject=s", 400,
-            &params("messages", "must be array")),
-        (Some("application/json"), r#"{"rid":"GENERAL","#, 400, &no_rid),
+        (
+            Some("application/x-www-form-urlencoded; charset=UTF-8"),
+            form,
+            200,
+            yes,
+        ),
+        (
+            Some("application/x-www-form-urlencoded"),
+            "rid=GENERAL&type=email&messages=m&subject=s",
+            400,
+            &params("messages", "must be array"),
+        ),
+        (
+            Some("application/json"),
+            r#"{"rid":"GENERAL","#,
+            400,
+            &no_rid,
+        ),
         (Some("application/json"), "", 400, &no_rid),
         (Some("application/json"), "\u{feff}{}", 400, &no_rid),
         (Some("application/json"), form, 400, &no_rid),
-        (Some("application/x-www-form-urlencoded"), &json, 400, &no_rid),
+        (
+            Some("application/x-www-form-urlencoded"),
+            &json,
+            400,
+            &no_rid,
+        ),
         (Some("text/plain"), &json, 400, &no_rid),
-        (Some("multipart/form-data; boundary=x"), "--x--", 400, &no_rid),
+        (
+            Some("multipart/form-data; boundary=x"),
+            "--x--",
+            400,
+            &no_rid,
+        ),
         (None, &json, 400, &no_rid),
         // The last of two fields counts, as in JavaScript.
-        (Some("application/json"), r#"{"rid":5,"rid":"GENERAL","type":"file","format":"json"}"#, 200, yes),
+        (
+            Some("application/json"),
+            r#"{"rid":5,"rid":"GENERAL","type":"file","format":"json"}"#,
+            200,
+            yes,
+        ),
     ] {
         let mut headers = credentials(Some(ADMIN));
         headers.extend(kind.map(|kind| ("content-type", kind)));
@@ -359,7 +603,13 @@ fn other_methods_and_paths_are_told_so() {
         ("PUT", PATH, 405, Some("POST"), not_allowed),
         ("DELETE", PATH, 405, Some("POST"), not_allowed),
         ("HEAD", PATH, 405, Some("POST"), ""),
-        ("POST", "/api/v1/rooms.export.status", 405, Some("GET,HEAD"), not_allowed),
+        (
+            "POST",
+            "/api/v1/rooms.export.status",
+            405,
+            Some("GET,HEAD"),
+            not_allowed,
+        ),
         ("GET", "/api/v1/rooms.exports", 404, None, not_found),
         ("POST", "/api/v1/rooms.export/", 404, None, not_found),
     ] {
@@ -371,7 +621,10 @@ fn other_methods_and_paths_are_told_so() {
     let whole = server.get(list, Some(ADMIN));
     let head = server.send("HEAD", list, &credentials(Some(ADMIN)), b"");
     assert_eq!((head.status, head.text()), (200, ""));
-    assert_eq!(head.header("content-length"), Some(&*whole.body.len().to_string()));
+    assert_eq!(
+        head.header("content-length"),
+        Some(&*whole.body.len().to_string())
+    );
 }
 
 #[test]
@@ -386,27 +639,48 @@ fn pages_of_other_origins_may_call_when_the_operator_says_so() {
         (&[], Some(one), 405, wanted, None),
         (&["http.cors=true"], Some(one), 200, "OK", Some("*")),
         (&["http.cors=true", listed], Some(one), 200, "OK", Some(one)),
-        (&["http.cors=true", listed], Some(other), 403, "Invalid origin", None),
+        (
+            &["http.cors=true", listed],
+            Some(other),
+            403,
+            "Invalid origin",
+            None,
+        ),
         (&["http.cors=false"], Some(one), 405, wanted, None),
     ];
     for (settings, origin, status, body, allowed) in cases {
         let server = Server::start(&[&["jobs.workers=0"], *settings].concat());
         let mut request = vec![];
         if let Some(origin) = origin {
-            request.extend([("origin", *origin), ("access-control-request-method", "POST")]);
+            request.extend([
+                ("origin", *origin),
+                ("access-control-request-method", "POST"),
+            ]);
         }
         let answer = server.send("OPTIONS", PATH, &request, b"");
         let what = format!("{settings:?} {origin:?}");
         assert_eq!((answer.status, answer.text()), (*status, *body), "{what}");
-        assert_eq!(answer.header("access-control-allow-origin"), *allowed, "{what}");
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            *allowed,
+            "{what}"
+        );
         let granted = allowed.is_some();
         assert_eq!(
             answer.header("access-control-allow-methods"),
             granted.then_some("GET, POST, PUT, DELETE, HEAD, PATCH"),
             "{what}"
         );
-        assert_eq!(answer.header("access-control-allow-headers"), granted.then_some(headers), "{what}");
-        assert_eq!(answer.header("vary"), (*allowed == Some(one)).then_some("Origin"), "{what}");
+        assert_eq!(
+            answer.header("access-control-allow-headers"),
+            granted.then_some(headers),
+            "{what}"
+        );
+        assert_eq!(
+            answer.header("vary"),
+            (*allowed == Some(one)).then_some("Origin"),
+            "{what}"
+        );
     }
 }
 
@@ -421,11 +695,19 @@ fn too_many_calls_are_told_when_to_come_again() {
     ]);
     let call = |who: Who, from: &str, body: &Value| {
         let mut headers = credentials(Some(who));
-        headers.extend([("content-type", "application/json"), ("x-forwarded-for", from)]);
+        headers.extend([
+            ("content-type", "application/json"),
+            ("x-forwarded-for", from),
+        ]);
         server.send("POST", PATH, &headers, body.to_string().as_bytes())
     };
     // Nothing is counted before credentials and parameters are good.
-    assert_eq!(server.post(PATH, None, &json!({})).header("x-ratelimit-limit"), None);
+    assert_eq!(
+        server
+            .post(PATH, None, &json!({}))
+            .header("x-ratelimit-limit"),
+        None
+    );
     let answer = call(ADMIN, "192.0.2.1", &json!({}));
     assert_eq!(answer.header("x-ratelimit-limit"), None);
     for (body, remaining, status) in [
@@ -445,16 +727,30 @@ fn too_many_calls_are_told_when_to_come_again() {
     // The limit comes before the permission, so that nobody can probe for free.
     let answer = call(BOB, "192.0.2.1", &file(&json!({})));
     let error = answer.json()["error"].as_str().unwrap().to_owned();
-    let (before, after) = ("Error, too many requests. Please slow down. You must wait ", " seconds before trying this endpoint again. [error-too-many-requests]");
-    let seconds = error.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    let (before, after) = (
+        "Error, too many requests. Please slow down. You must wait ",
+        " seconds before trying this endpoint again. [error-too-many-requests]",
+    );
+    let seconds = error
+        .strip_prefix(before)
+        .and_then(|rest| rest.strip_suffix(after));
     let seconds: u32 = seconds.unwrap().parse().unwrap();
     assert!((1..=3600).contains(&seconds), "{seconds}");
-    assert_eq!(answer.text(), json!({"success": false, "error": error}).to_string());
+    assert_eq!(
+        answer.text(),
+        json!({"success": false, "error": error}).to_string()
+    );
     // Another address, another route and a user with the permission are not held up.
     assert_eq!(call(ADMIN, "192.0.2.2", &file(&json!({}))).status, 200);
-    assert_eq!(server.get("/api/v1/rooms.export.list", Some(ADMIN)).status, 200);
+    assert_eq!(
+        server.get("/api/v1/rooms.export.list", Some(ADMIN)).status,
+        200
+    );
     let robot = call(ROBOT, "192.0.2.1", &file(&json!({})));
-    assert_eq!((robot.status, robot.header("x-ratelimit-limit")), (200, None));
+    assert_eq!(
+        (robot.status, robot.header("x-ratelimit-limit")),
+        (200, None)
+    );
     // Asking for a state may be done more often.
     let status = server.get("/api/v1/rooms.export.status?id=x", Some(ADMIN));
     assert_eq!(status.header("x-ratelimit-limit"), Some("30"));
@@ -462,11 +758,17 @@ fn too_many_calls_are_told_when_to_come_again() {
 
 #[test]
 fn headers_about_proxies_are_not_believed_unless_there_are_some() {
-    let server = Server::start(&["jobs.workers=0", "rate_limit.enabled=true", "rate_limit.calls=1"]);
+    let server = Server::start(&[
+        "jobs.workers=0",
+        "rate_limit.enabled=true",
+        "rate_limit.calls=1",
+    ]);
     let statuses = ["192.0.2.1", "192.0.2.2"].map(|from| {
         let mut headers = credentials(Some(ADMIN));
         headers.extend([("x-forwarded-for", from), ("x-real-ip", from)]);
-        server.send("GET", "/api/v1/rooms.get", &headers, b"").status
+        server
+            .send("GET", "/api/v1/rooms.get", &headers, b"")
+            .status
     });
     assert_eq!(statuses, [200, 429]);
 }
@@ -476,12 +778,19 @@ fn the_same_request_gets_the_same_export() {
     let server = quiet();
     let body = file(&json!({"dateFrom": "2024-03-01"}));
     let first = server.export(ADMIN, &body);
-    let again = server.export(ADMIN, &file(&json!({"dateFrom": "2024-03-01T00:00:00Z", "subject": "x"})));
+    let again = server.export(
+        ADMIN,
+        &file(&json!({"dateFrom": "2024-03-01T00:00:00Z", "subject": "x"})),
+    );
     assert_eq!(first, again);
     assert_ne!(first, server.export(ADMIN, &file(&json!({}))));
     assert_ne!(first, server.export(ROBOT, &body));
     // Once it has ended it is made again.
-    let cancelled = server.post("/api/v1/rooms.export.cancel", Some(ADMIN), &json!({"id": first}));
+    let cancelled = server.post(
+        "/api/v1/rooms.export.cancel",
+        Some(ADMIN),
+        &json!({"id": first}),
+    );
     check(&cancelled, 200, ACCEPTED, "cancel");
     assert_ne!(first, server.export(ADMIN, &body));
 }
@@ -501,7 +810,9 @@ fn a_user_cannot_have_more_exports_waiting_than_the_operator_allows() {
 #[test]
 fn an_export_is_accepted_carried_out_told_and_removed() {
     let server = Server::start(&["http.site_url=https://export.example.org/"]);
-    let body = file(&json!({"dateFrom": "2024-03-01", "dateTo": "2024-03-01T12:00:00Z", "format": "json"}));
+    let body = file(
+        &json!({"dateFrom": "2024-03-01", "dateTo": "2024-03-01T12:00:00Z", "format": "json"}),
+    );
     let id = server.export(ADMIN, &body);
     let export = server.ended(ADMIN, &id);
     for (key, expected) in [
@@ -514,7 +825,10 @@ fn an_export_is_accepted_carried_out_told_and_removed() {
         ("from", json!("2024-03-01T00:00:00.000Z")),
         ("to", json!("2024-03-01T12:00:00.000Z")),
         ("attempt", json!(1)),
-        ("fileUrl", json!(format!("https://export.example.org/data-export/{id}"))),
+        (
+            "fileUrl",
+            json!(format!("https://export.example.org/data-export/{id}")),
+        ),
         ("error", Value::Null),
         ("etaSeconds", Value::Null),
     ] {
@@ -533,9 +847,19 @@ fn an_export_is_accepted_carried_out_told_and_removed() {
 
     // Too late to stop it.
     let ended = r#"{"success":false,"error":"The export has ended already [error-export-ended]","errorType":"error-export-ended"}"#;
-    let cancel = server.post("/api/v1/rooms.export.cancel", Some(ADMIN), &json!({"id": id}));
+    let cancel = server.post(
+        "/api/v1/rooms.export.cancel",
+        Some(ADMIN),
+        &json!({"id": id}),
+    );
     check(&cancel, 400, ended, "cancel");
-    let delete = || server.post("/api/v1/rooms.export.delete", Some(ADMIN), &json!({"id": id}));
+    let delete = || {
+        server.post(
+            "/api/v1/rooms.export.delete",
+            Some(ADMIN),
+            &json!({"id": id}),
+        )
+    };
     check(&delete(), 200, ACCEPTED, "delete");
     assert_eq!(files(), 0);
     check(&delete(), 400, NO_EXPORT, "delete again");
@@ -568,7 +892,11 @@ fn an_export_is_shown_to_its_owner_only() {
     // Queued is not ended: it must be cancelled before it is removed.
     let running = r#"{"success":false,"error":"The export has not ended; cancel it first [error-export-running]","errorType":"error-export-running"}"#;
     let post = |action: &str| {
-        server.post(&format!("/api/v1/rooms.export.{action}"), Some(ADMIN), &json!({"id": id}))
+        server.post(
+            &format!("/api/v1/rooms.export.{action}"),
+            Some(ADMIN),
+            &json!({"id": id}),
+        )
     };
     check(&post("delete"), 400, running, "delete");
     check(&post("cancel"), 200, ACCEPTED, "cancel");
@@ -577,10 +905,19 @@ fn an_export_is_shown_to_its_owner_only() {
     check(&post("delete"), 200, ACCEPTED, "delete");
     check(&post("cancel"), 400, NO_EXPORT, "cancel what is gone");
     for (action, body, field, reason) in [
-        ("cancel", json!({}), "id", "must have required property 'id'"),
+        (
+            "cancel",
+            json!({}),
+            "id",
+            "must have required property 'id'",
+        ),
         ("delete", json!({"id": 5}), "id", "must be string"),
     ] {
-        let answer = server.post(&format!("/api/v1/rooms.export.{action}"), Some(ADMIN), &body);
+        let answer = server.post(
+            &format!("/api/v1/rooms.export.{action}"),
+            Some(ADMIN),
+            &body,
+        );
         check(&answer, 400, &params(field, reason), action);
     }
 }
@@ -593,11 +930,8 @@ fn exports_are_listed_in_pages() {
             let id = server.export(ADMIN, &file(&json!({"dateTo": format!("2024-03-1{day}")})));
             // Their order is by the millisecond: the next one must not share it.
             let created = server.status(ADMIN, &id)["createdAt"].clone();
-            wait_for("the clock to move", || {
-                let probe = server.get("/api/v1/rooms.export.list?count=1", Some(ADMIN)).json();
-                let _ = probe;
-                let now = jiff_now();
-                (now.as_str() > created.as_str().unwrap()).then_some(())
+            wait_for("the next millisecond", || {
+                (now().as_str() > created.as_str().unwrap()).then_some(())
             });
             id
         })
@@ -607,12 +941,19 @@ fn exports_are_listed_in_pages() {
         let answer = server.get(&format!("/api/v1/rooms.export.list{query}"), Some(who));
         assert_eq!(answer.status, 200, "{query}: {}", answer.text());
         let page = answer.json();
-        let found: Vec<_> = page["exports"].as_array().unwrap().iter().map(|export| {
-            ids.iter().position(|id| export["id"] == **id).unwrap()
-        }).collect();
+        let found: Vec<_> = page["exports"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|export| ids.iter().position(|id| export["id"] == **id).unwrap())
+            .collect();
         assert_eq!(page["count"], found.len());
         assert_eq!(page["success"], true);
-        (found, page["offset"].as_u64().unwrap(), page["total"].as_u64().unwrap())
+        (
+            found,
+            page["offset"].as_u64().unwrap(),
+            page["total"].as_u64().unwrap(),
+        )
     };
     for (query, expected) in [
         ("", (vec![3, 2, 1, 0], 0, 4)),
@@ -621,7 +962,10 @@ fn exports_are_listed_in_pages() {
         ("?count=2", (vec![3, 2], 0, 4)),
         ("?count=2&offset=3", (vec![0], 3, 4)),
         ("?offset=9", (vec![], 9, 4)),
-        ("?sort=%7B%22createdAt%22%3A1%7D&count=2", (vec![0, 1], 0, 4)),
+        (
+            "?sort=%7B%22createdAt%22%3A1%7D&count=2",
+            (vec![0, 1], 0, 4),
+        ),
         ("?rid=GENERAL&count=1", (vec![3], 0, 4)),
         ("?rid=elsewhere", (vec![], 0, 0)),
     ] {
@@ -631,7 +975,11 @@ fn exports_are_listed_in_pages() {
     for (query, field, reason) in [
         ("?count=-1", "count", "must be a whole number"),
         ("?offset=x", "offset", "must be a whole number"),
-        ("?sort=createdAt", "sort", r#"must be {"createdAt":1} or {"createdAt":-1}"#),
+        (
+            "?sort=createdAt",
+            "sort",
+            r#"must be {"createdAt":1} or {"createdAt":-1}"#,
+        ),
     ] {
         let answer = server.get(&format!("/api/v1/rooms.export.list{query}"), Some(ADMIN));
         check(&answer, 400, &params(field, reason), query);
@@ -639,9 +987,12 @@ fn exports_are_listed_in_pages() {
 }
 
 /// Now as the server writes it.
-fn jiff_now() -> String {
+fn now() -> String {
     let millis = export_room::clock::Clock::System.now();
-    transcript::time::IsoWriter::default().text(millis).unwrap().to_owned()
+    transcript::time::IsoWriter::default()
+        .text(millis)
+        .unwrap()
+        .to_owned()
 }
 
 #[test]
@@ -679,14 +1030,23 @@ fn callers_see_their_rooms_and_nothing_secret_of_them() {
         let answer = server.get(&format!("/api/v1/rooms.info{query}"), Some(who));
         check(&answer, status, &expected, &format!("{} {query}", who.0));
     }
-    check(&server.get("/api/v1/rooms.get", None), 401, NOT_LOGGED_IN, "rooms.get");
+    check(
+        &server.get("/api/v1/rooms.get", None),
+        401,
+        NOT_LOGGED_IN,
+        "rooms.get",
+    );
 }
 
 #[test]
 fn the_operators_override_is_written_to_the_audit_log() {
     let server = Server::start(&["jobs.workers=0", "security.admin_override=true"]);
     let id = server.export(ADMIN, &file(&json!({"rid": "helpdesk0000000001"})));
-    let refused = server.post(PATH, Some(BOB), &file(&json!({"rid": "helpdesk0000000001"})));
+    let refused = server.post(
+        PATH,
+        Some(BOB),
+        &file(&json!({"rid": "helpdesk0000000001"})),
+    );
     check(&refused, 403, NO_PERMISSION, "bob");
     let log = server.log();
     let audit: Vec<Value> = log
@@ -708,33 +1068,63 @@ fn the_operators_override_is_written_to_the_audit_log() {
     // Each line of a request has its id.
     let request = refused.header("x-request-id").unwrap();
     assert!(audit[1].to_string().contains(request), "{}", audit[1]);
-    let answered = log.lines().filter(|line| line.contains("answered") && line.contains(request));
+    let answered = log
+        .lines()
+        .filter(|line| line.contains("answered") && line.contains(request));
     assert_eq!(answered.count(), 1);
 }
 
 #[test]
 fn a_slow_client_does_not_hold_the_server() {
-    let server = Server::start(&["jobs.workers=0", "http.request_timeout=1s", "http.max_connections=1"]);
+    let server = Server::start(&[
+        "jobs.workers=0",
+        "http.request_timeout=1s",
+        "http.max_connections=1",
+    ]);
     // A head that never ends is cut off, and the only connection is free again.
     let cut = server.raw(b"POST /api/v1/rooms.export HTTP/1.1\r\nHost: x\r\n");
-    assert!(!cut.starts_with(b"HTTP/1.1 2"), "{}", String::from_utf8_lossy(&cut));
-    check(&server.post(PATH, Some(ADMIN), &file(&json!({}))), 200, ACCEPTED, "after a slow head");
+    assert!(cut.is_empty() || cut.starts_with("HTTP/1.1 408 "), "{cut}");
+    check(
+        &server.post(PATH, Some(ADMIN), &file(&json!({}))),
+        200,
+        ACCEPTED,
+        "after a slow head",
+    );
     // So is a body that never ends; it is told why.
     let head = "POST /api/v1/rooms.export HTTP/1.1\r\nHost: x\r\nX-User-Id: uAdmin\r\nX-Auth-Token: admin-token\r\n\
                 Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
-    let told = String::from_utf8(server.raw(head.as_bytes())).unwrap();
+    let told = server.raw(head.as_bytes());
     assert!(told.starts_with("HTTP/1.1 408 "), "{told}");
-    assert!(told.ends_with(r#"{"success":false,"error":"Request timeout"}"#), "{told}");
-    check(&server.post(PATH, Some(ADMIN), &file(&json!({}))), 200, ACCEPTED, "after a slow body");
+    assert!(
+        told.ends_with(r#"{"success":false,"error":"Request timeout"}"#),
+        "{told}"
+    );
+    check(
+        &server.post(PATH, Some(ADMIN), &file(&json!({}))),
+        200,
+        ACCEPTED,
+        "after a slow body",
+    );
     // What is no HTTP, or far too much of it, is refused without an answer of the API.
     for (bytes, status) in [
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), "HTTP/1.1 400 "),
-        (format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(1 << 20)).into_bytes(), "HTTP/1.1 431 "),
+        (
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+            "HTTP/1.1 400 ",
+        ),
+        (
+            format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(1 << 20)).into_bytes(),
+            "HTTP/1.1 431 ",
+        ),
     ] {
-        let answer = server.raw_until_refused(&bytes);
+        let answer = server.raw(&bytes);
         assert!(answer.is_empty() || answer.starts_with(status), "{answer}");
     }
-    check(&server.post(PATH, Some(ADMIN), &file(&json!({}))), 200, ACCEPTED, "after nonsense");
+    check(
+        &server.post(PATH, Some(ADMIN), &file(&json!({}))),
+        200,
+        ACCEPTED,
+        "after nonsense",
+    );
 }
 
 #[test]
@@ -752,7 +1142,7 @@ fn a_signal_ends_the_server_after_what_it_has_begun() {
 #[test]
 fn an_accepted_export_is_made_although_the_process_is_killed_right_after() {
     let mut server = quiet();
-    let id = server.export(ADMIN, &file(&json!({})));
+    let id = server.export(ADMIN, &file(&json!({"dateTo": "9999-12-31"})));
     signal(&server.child, "KILL");
     let child = &mut server.child;
     wait_for("the process to end", || child.try_wait().unwrap());

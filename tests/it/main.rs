@@ -8,6 +8,7 @@
 mod access;
 mod cli;
 mod directory;
+mod endpoint;
 mod doctor;
 mod exports;
 mod fuzz_seeds;
