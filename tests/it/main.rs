@@ -8,14 +8,16 @@
 mod access;
 mod cli;
 mod directory;
-mod endpoint;
 mod doctor;
+mod endpoint;
 mod exports;
 mod fuzz_seeds;
 mod hostile_dumps;
 mod import;
+mod jobs;
 mod mail;
 mod memory;
+mod queue_contract;
 mod sources;
 mod sources_shared;
 #[path = "../support/mod.rs"]
