@@ -399,8 +399,10 @@ mod tests {
         writer.write_all(b"abc").unwrap();
         drop(writer);
         assert!(names(parent.path()).is_empty());
-        let error = directory.create(&fence(JOB, 1), u64::MAX / 2, Arc::default());
-        assert!(matches!(error.await, Err(TargetError::NoSpace { .. })));
+        let error = directory
+            .create(&fence(JOB, 1), u64::MAX / 2, Arc::default())
+            .await;
+        assert!(matches!(error, Err(TargetError::NoSpace { .. })));
         directory.check().await.unwrap();
         assert!(names(parent.path()).is_empty());
     }
@@ -464,7 +466,7 @@ mod tests {
         let directory = UserDataDirectory::new(parent.path()).unwrap();
         let other = "zyxwvutsrqp234567";
         let foreign = [
-            format!("{JOB}"),
+            JOB.to_owned(),
             format!("{JOB}.txt"),
             format!("{JOB}.02.zip"),
             format!("{JOB}.+2.zip"),
