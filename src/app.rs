@@ -82,6 +82,17 @@ impl Service {
     }
 }
 
+/// The host of a URL, without scheme, user, port and path.
+pub fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    match host.strip_prefix('[') {
+        Some(address) => address.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    }
+}
+
 /// Where a workspace is, as the user names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {

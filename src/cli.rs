@@ -7,10 +7,14 @@
     reason = "standard error is where a command line talks to people"
 )]
 
+mod config;
 mod demo;
+mod doctor;
 mod export;
 mod import;
+mod openapi;
 mod rooms;
+mod serve;
 mod service;
 mod verify;
 mod work;
@@ -56,8 +60,16 @@ enum Command {
     Export(export::ExportOptions),
     /// Prove that a ZIP made by `export` is whole and unchanged.
     Verify(verify::VerifyOptions),
+    /// Answer Rocket.Chat's room export over HTTP, and carry out what was accepted.
+    Serve(serve::ServeOptions),
+    /// Show settings.
+    Config(config::ConfigOptions),
+    /// Look at every part that the server would use, and say how to repair what is wrong.
+    Doctor(doctor::DoctorOptions),
     /// Carry out the exports and mails that a server accepted, without a server.
     Work(work::WorkOptions),
+    /// Print the OpenAPI document of the HTTP API.
+    Openapi,
 }
 
 /// The workspace that a command reads.
@@ -105,12 +117,15 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
         clock,
         cancel: tokio_util::sync::CancellationToken::new(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
+    let is_service = matches!(options.command, Command::Serve(_) | Command::Work(_));
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // One command does one thing; a service answers many at a time, with all cores.
+    if !is_service {
+        runtime.worker_threads(1);
+    }
+    let runtime = runtime.enable_all().build()?;
     // A service stops in two steps and watches the signals itself.
-    if !matches!(options.command, Command::Work(_)) {
+    if !is_service {
         runtime.spawn(cancel_on_signal(app.clone()));
     }
     let result = runtime.block_on(async {
@@ -120,7 +135,11 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
             Command::Rooms(options) => rooms::run(app, options).await,
             Command::Export(options) => export::run(app, options).await,
             Command::Verify(options) => verify::run(app, options).await,
+            Command::Serve(options) => serve::run(app, options).await,
+            Command::Config(options) => config::run(&options),
+            Command::Doctor(options) => doctor::run(app, options).await,
             Command::Work(options) => work::run(app, options).await,
+            Command::Openapi => openapi::run(),
         }
     });
     // A blocked read of an endless pipe must not keep the process.

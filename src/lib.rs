@@ -7,6 +7,7 @@
 //! - [`blob`]: contract for file contents, and behind it GridFS chunks and directories.
 //! - [`sort`]: sorting more than fits into memory.
 //! - [`mail`]: what is sent by mail, and how it is handed over.
+//! - [`telemetry`]: log and figures.
 //! - [`verify`]: proves that a ZIP of ours is whole.
 //! - [`app`]: the one place where parts are put together.
 //! - [`clock`]: the only place that asks what time it is.
@@ -23,9 +24,11 @@ pub mod config;
 pub mod export;
 pub mod http;
 pub mod jobs;
+pub mod login;
 pub mod mail;
 pub mod random;
 pub mod sort;
 pub mod store;
+pub mod telemetry;
 pub mod verify;
 mod words;

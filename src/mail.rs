@@ -203,3 +203,8 @@ fn recipient(user: &User) -> Option<Address> {
         address: email.address.clone(),
     })
 }
+
+/// Whether a text is an address that mail can be sent to.
+pub fn is_address(text: &str) -> bool {
+    text.parse::<lettre::Address>().is_ok()
+}

@@ -2,17 +2,15 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Context;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use super::{CANCELLED, Signals};
-use crate::config::{self, Config, ConfigError, LogFormat};
+use crate::config::{Config, ConfigError};
 
 /// Where the settings of a service come from, beside its environment.
 #[derive(Debug, Args)]
@@ -86,20 +84,6 @@ fn variables() -> impl Iterator<Item = (String, String)> {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
     std::env::vars_os().filter_map(text)
-}
-
-/// Sends the log to standard error, as configured.
-pub(super) fn start_log(log: &config::Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.level)
-        .with_context(|| format!("log.level `{}` is no level and no filter", log.level))?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    let started = match log.format {
-        LogFormat::Text => lines.with_ansi(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-    };
-    started.map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))
 }
 
 /// How a service is asked to stop.

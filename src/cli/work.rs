@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::service::{ServiceOptions, Shutdown, shutdown_on_signals, start_log};
+use super::service::{ServiceOptions, Shutdown, shutdown_on_signals};
 use crate::app::App;
 use crate::jobs::sweeper;
 use crate::jobs::worker::Worker;
+use crate::telemetry;
 
 #[derive(Debug, Args)]
 pub(super) struct WorkOptions {
@@ -17,7 +18,7 @@ pub(super) struct WorkOptions {
 
 pub(super) async fn run(app: App, options: WorkOptions) -> anyhow::Result<ExitCode> {
     let config = options.service.load(&[])?;
-    start_log(&config.log)?;
+    telemetry::start_log(&config.log)?;
     let Shutdown { soft, hard } = shutdown_on_signals()?;
     let service = app.service(config).await?;
     let sweeper = tokio::spawn(sweeper::run(service.clone(), soft.clone()));

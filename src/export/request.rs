@@ -76,10 +76,8 @@ pub enum Edge {
 pub fn parse_date(text: &str, edge: Edge) -> Option<i64> {
     if text.len() == 10 {
         let day: civil::Date = text.parse().ok()?;
-        let start = TimeZone::UTC
-            .to_timestamp(day.to_datetime(civil::Time::midnight()))
-            .ok()?;
-        let start = start.as_millisecond();
+        // Not by way of an instant: the calendar's last day, which stands for ever in some requests, has none.
+        let start = i64::from((day - civil::date(1970, 1, 1)).get_days()) * 86_400_000;
         return Some(match edge {
             Edge::From => start,
             Edge::To => start + 86_399_999,
@@ -113,6 +111,8 @@ mod tests {
             ("2024-03-15T01:00:00.250+01:00", Edge::From, Some(day + 250)),
             ("2024-03-15T01:00:00.000", Edge::From, Some(day + 3_600_000)),
             ("2024-02-29", Edge::From, Some(1_709_164_800_000)),
+            ("1969-12-31", Edge::To, Some(-1)),
+            ("9999-12-31", Edge::To, Some(253_402_300_799_999)),
             ("2023-02-29", Edge::From, None),
             ("2024-02-30", Edge::From, None),
             ("", Edge::From, None),

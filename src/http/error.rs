@@ -1,16 +1,148 @@
 //! Every answer that is not a success: the one place that knows their forms (contract §1.5, endpoint specification).
 
 use axum::body::Body;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use utoipa::{IntoResponses, ToSchema};
 
+use crate::blob::BlobError;
 use crate::jobs::QueueError;
+use crate::login::{LoginError, Malformed, Refusal};
 use crate::store::StoreError;
 
 /// `Content-Type` of every API answer: exactly this, without a charset.
 pub const JSON: &str = "application/json";
+/// Code of parameters that cannot be used.
+const PARAMS: &str = "error-invalid-params";
+
+/// A request was not answered as asked.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// Always false.
+    pub success: bool,
+    /// For people: a reason, if any, and the code in brackets.
+    #[schema(examples("[error-invalid-room]"))]
+    pub error: String,
+    /// For programs: the code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(examples("error-invalid-room"))]
+    pub error_type: Option<&'static str>,
+    /// What is wrong; with `error-invalid-params` the first field that is wrong, and how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, examples(json!({"field": "rid", "reason": "must be string"})))]
+    pub details: Option<Value>,
+}
+
+impl Failure {
+    /// A text without a code.
+    fn text(error: impl Into<String>) -> Self {
+        Self {
+            success: false,
+            error: error.into(),
+            error_type: None,
+            details: None,
+        }
+    }
+
+    /// A code with its reason (contract §1.5).
+    fn coded(code: &'static str, reason: Option<&str>, details: Option<Value>) -> Self {
+        let error = match reason {
+            Some(reason) => format!("{reason} [{code}]"),
+            None => format!("[{code}]"),
+        };
+        Self {
+            success: false,
+            error,
+            error_type: Some(code),
+            details,
+        }
+    }
+}
+
+/// The credentials are missing or wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LoginRequired {
+    /// Always `error`.
+    #[schema(examples("error"))]
+    pub status: &'static str,
+    /// A sentence.
+    #[schema(examples("You must be logged in to do this."))]
+    pub message: &'static str,
+}
+
+impl LoginRequired {
+    const ANSWER: Self = Self {
+        status: "error",
+        message: "You must be logged in to do this.",
+    };
+}
+
+/// Somebody could not log in (contract §3.2).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LoginFailure {
+    /// Always false.
+    pub success: bool,
+    /// Always `error`.
+    #[schema(examples("error"))]
+    pub status: &'static str,
+    /// For programs: `Unauthorized` when user, password or token are wrong, else what else is wrong.
+    #[schema(examples("Unauthorized", "totp-required"))]
+    pub error: &'static str,
+    /// With `totp-required`: `method` and `availableMethods` of the second factor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, examples(json!({"method": "totp", "availableMethods": ["totp"]})))]
+    pub details: Option<Value>,
+    /// For people.
+    pub message: &'static str,
+}
+
+impl LoginFailure {
+    fn of(refusal: Option<Refusal>) -> Self {
+        const UNAUTHORIZED: &str = "Unauthorized";
+        let method = refusal.and_then(Refusal::method);
+        Self {
+            success: false,
+            status: "error",
+            error: refusal.map_or(UNAUTHORIZED, Refusal::code),
+            details: method.map(|method| json!({"method": method, "availableMethods": [method]})),
+            message: refusal.map_or(UNAUTHORIZED, Refusal::message),
+        }
+    }
+}
+
+/// What any route for users may answer, for the documentation.
+#[derive(Debug, IntoResponses)]
+pub enum Refusals {
+    /// Parameters that cannot be used, or what they name is not there for the caller.
+    #[response(status = 400)]
+    Parameters(Failure),
+    /// Not logged in.
+    #[response(status = 401)]
+    NotLoggedIn(LoginRequired),
+    /// The caller has no username, or not the permission.
+    #[response(status = 403)]
+    Forbidden(Failure),
+    /// Too many calls, or too many exports that wait; see the `X-RateLimit` headers.
+    #[response(status = 429)]
+    TooMany(Failure),
+    /// A failure of the server; the log tells it under the answer's `X-Request-Id`.
+    #[response(status = 500)]
+    Internal(Failure),
+}
+
+/// What a route that reads a body may answer in addition.
+#[derive(Debug, IntoResponses)]
+pub enum BodyRefusals {
+    /// The body took too long.
+    #[response(status = 408)]
+    Timeout(Failure),
+    /// The body is too large.
+    #[response(status = 413)]
+    TooLarge(Failure),
+}
 
 /// Why a request is refused.
 #[derive(Debug)]
@@ -19,6 +151,14 @@ pub enum ApiError {
     NotLoggedIn,
     /// 403: the permission is missing.
     NoPermission,
+    /// 403: the user has no name yet (contract §1.4).
+    NoUsername,
+    /// 401 of a login; without a refusal user, password or token are wrong.
+    LoginFailed(Option<Refusal>),
+    /// 404: users log in elsewhere.
+    LoginOff,
+    /// 403: exports may not be downloaded.
+    DownloadOff,
     /// 400 in Rocket.Chat's form, with a reason or without.
     Refused {
         /// `errorType`.
@@ -37,6 +177,8 @@ pub enum ApiError {
     },
     /// 413, in the form of `error-invalid-params`.
     TooLarge,
+    /// 408: the body took too long.
+    Timeout,
     /// 429: so many seconds to wait.
     TooManyRequests {
         /// Seconds until the next call is answered.
@@ -80,8 +222,103 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// Its name in the audit log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotLoggedIn => "not-logged-in",
+            Self::NoPermission | Self::NoUsername => "error-unauthorized",
+            Self::LoginFailed(refusal) => LoginFailure::of(*refusal).error,
+            Self::LoginOff => "login-off",
+            Self::DownloadOff => "download-off",
+            Self::Refused { code, .. } => code,
+            Self::Params { .. } | Self::TooLarge => PARAMS,
+            Self::Timeout => "timeout",
+            Self::TooManyRequests { .. } | Self::TooManyExports(_) => "error-too-many-requests",
+            Self::NotFound => "not-found",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// Status of the answer.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NotLoggedIn | Self::LoginFailed(_) => StatusCode::UNAUTHORIZED,
+            Self::NoPermission | Self::NoUsername | Self::DownloadOff => StatusCode::FORBIDDEN,
+            Self::Refused { .. } | Self::Params { .. } => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Self::TooManyRequests { .. } | Self::TooManyExports(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotFound | Self::LoginOff => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn body(self) -> Failure {
+        match self {
+            Self::NotLoggedIn => Failure::text(LoginRequired::ANSWER.message),
+            Self::NoPermission => Failure::text(
+                "User does not have the permissions required for this action [error-unauthorized]",
+            ),
+            Self::LoginFailed(refusal) => Failure::text(LoginFailure::of(refusal).message),
+            Self::LoginOff => Failure::text(
+                "Logging in is switched off here. Log in to Rocket.Chat, and use the token that it gives you",
+            ),
+            Self::DownloadOff => Failure::text(
+                "Downloads of exports are switched off by the administrator [error-unauthorized]",
+            ),
+            Self::NoUsername => Failure::text("Users must have a username [error-unauthorized]"),
+            Self::Refused {
+                code,
+                reason,
+                details,
+            } => Failure::coded(code, reason, details),
+            Self::Params { field, reason } => {
+                let details = json!({"field": field, "reason": reason});
+                Failure::coded(PARAMS, None, Some(details))
+            }
+            Self::TooLarge => Failure::coded(PARAMS, None, None),
+            Self::Timeout => Failure::text("Request timeout"),
+            Self::TooManyRequests { wait } => Failure::text(format!(
+                "Error, too many requests. Please slow down. You must wait {wait} seconds before trying this endpoint again. [error-too-many-requests]"
+            )),
+            Self::TooManyExports(count) => Failure::text(format!(
+                "{count} of your exports are waiting already. Wait until one has ended, or cancel one. [error-too-many-requests]"
+            )),
+            Self::NotFound => Failure::text("Resource not found"),
+            Self::MethodNotAllowed => Failure::text("Method not allowed"),
+            Self::Internal(_) => Failure::text("Internal server error"),
+        }
+    }
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+impl From<Malformed> for ApiError {
+    fn from(malformed: Malformed) -> Self {
+        Self::params(malformed.field, malformed.reason)
+    }
+}
+
+impl From<LoginError> for ApiError {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Unauthorized => Self::LoginFailed(None),
+            LoginError::Refused(refusal) => Self::LoginFailed(Some(refusal)),
+            LoginError::Busy => Self::TooManyRequests { wait: 1 },
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
+impl From<BlobError> for ApiError {
+    fn from(error: BlobError) -> Self {
         Self::Internal(error.into())
     }
 }
@@ -95,88 +332,32 @@ impl From<QueueError> for ApiError {
     }
 }
 
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        if let Self::Internal(error) = &self {
+            tracing::error!(error = format!("{error:#}"), "request failed");
+        }
+        let status = self.status();
+        match self {
+            Self::NotLoggedIn => json_response(status, &LoginRequired::ANSWER),
+            Self::LoginFailed(refusal) => json_response(status, &LoginFailure::of(refusal)),
+            other => json_response(status, &other.body()),
+        }
+    }
+}
+
 /// A JSON answer with exactly our content type, and never kept by anybody on the way (contract §1.6).
 pub fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
     let text = serde_json::to_string(body).unwrap_or_else(|_| "{\"success\":false}".to_owned());
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, JSON.parse().expect("a constant"));
-    headers.insert(
-        header::CACHE_CONTROL,
-        "no-store".parse().expect("a constant"),
-    );
-    headers.insert(header::PRAGMA, "no-cache".parse().expect("a constant"));
+    mark(response.headers_mut());
     response
 }
 
-fn refused(code: &str, reason: Option<&str>, details: Option<Value>) -> Value {
-    let error = match reason {
-        Some(reason) => format!("{reason} [{code}]"),
-        None => format!("[{code}]"),
-    };
-    let mut body = Map::new();
-    body.insert("success".to_owned(), false.into());
-    body.insert("error".to_owned(), error.into());
-    body.insert("errorType".to_owned(), code.into());
-    if let Some(details) = details {
-        body.insert("details".to_owned(), details);
-    }
-    body.into()
-}
-
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let (status, body) = match self {
-            Self::NotLoggedIn => (
-                StatusCode::UNAUTHORIZED,
-                json!({"status": "error", "message": "You must be logged in to do this."}),
-            ),
-            Self::NoPermission => (
-                StatusCode::FORBIDDEN,
-                json!({"success": false, "error": "User does not have the permissions required for this action [error-unauthorized]"}),
-            ),
-            Self::Refused {
-                code,
-                reason,
-                details,
-            } => (StatusCode::BAD_REQUEST, refused(code, reason, details)),
-            Self::Params { field, reason } => (
-                StatusCode::BAD_REQUEST,
-                refused(
-                    "error-invalid-params",
-                    None,
-                    Some(json!({"field": field, "reason": reason})),
-                ),
-            ),
-            Self::TooLarge => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                refused("error-invalid-params", None, None),
-            ),
-            Self::TooManyRequests { wait } => (
-                StatusCode::TOO_MANY_REQUESTS,
-                json!({"success": false, "error": format!("Error, too many requests. Please slow down. You must wait {wait} seconds before trying this endpoint again. [error-too-many-requests]")}),
-            ),
-            Self::TooManyExports(count) => (
-                StatusCode::TOO_MANY_REQUESTS,
-                json!({"success": false, "error": format!("{count} of your exports are waiting already. Wait until one has ended, or cancel one. [error-too-many-requests]")}),
-            ),
-            Self::NotFound => (
-                StatusCode::NOT_FOUND,
-                json!({"success": false, "error": "Resource not found"}),
-            ),
-            Self::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                json!({"success": false, "error": "Method not allowed"}),
-            ),
-            Self::Internal(error) => {
-                tracing::error!(error = format!("{error:#}"), "request failed");
-                (
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    json!({"success": false, "error": "Internal server error"}),
-                )
-            }
-        };
-        json_response(status, &body)
-    }
+/// The headers of a JSON answer.
+pub fn mark(headers: &mut HeaderMap) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
 }

@@ -23,6 +23,7 @@ use crate::export::progress::{Phase, Progress, Snapshot};
 use crate::mail::MailError;
 use crate::mail::ready::send_ready;
 use crate::store::user_data::UserDataFile;
+use crate::telemetry;
 
 /// Attempts of a mail, instead of `jobs.attempts`: a mail server may be away for hours. With the default wait these take
 /// some eight hours.
@@ -386,11 +387,8 @@ fn tell(job: &Job, settlement: &Settlement, took: Duration) {
         Settlement::Done { outcome, .. } => figures(outcome),
         _ => Default::default(),
     };
-    metrics::counter!("export_room_jobs_total", "kind" => kind, "state" => state).increment(1);
-    metrics::histogram!("export_room_job_seconds", "kind" => kind).record(seconds);
-    metrics::counter!("export_room_messages_total").increment(messages);
-    metrics::counter!("export_room_files_total").increment(files);
-    metrics::counter!("export_room_bytes_total").increment(bytes);
+    telemetry::job_ended(kind, state, took);
+    telemetry::exported(messages, files, bytes);
     let Job {
         id,
         owner,

@@ -6,7 +6,7 @@ use transcript::html::escaped;
 use transcript::room::RoomInfo;
 
 use super::{Mail, MailError, recipient};
-use crate::app::Service;
+use crate::app::{Service, host};
 use crate::jobs::{FileExportWork, Job, Outcome, QueueError, ReadyMailWork, Work};
 use crate::store::RoomId;
 use crate::words;
@@ -220,17 +220,6 @@ fn facts(
         facts.push(("Kept until", words::instant(expires)));
     }
     facts
-}
-
-/// The host of an address, without scheme, user, port and path.
-fn host(site: &str) -> &str {
-    let rest = site.split_once("://").map_or(site, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    match host.strip_prefix('[') {
-        Some(address) => address.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    }
 }
 
 /// Only what may stand on either side of a Message-ID's `@` (RFC 5322 §3.6.4).

@@ -331,6 +331,9 @@ pub trait Directory: Send + Sync {
     /// The user with this `_id`.
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError>;
 
+    /// The user who has this login token or personal access token, valid or expired.
+    async fn token_owner(&self, hashed: &str) -> Result<Option<User>, StoreError>;
+
     /// The user that somebody who logs in means.
     async fn find_user(&self, name: &LoginName) -> Result<Option<User>, StoreError>;
 

@@ -5,12 +5,17 @@
     reason = "a test that cannot go on fails by panicking, in its helpers as well"
 )]
 
+mod access;
 mod cli;
+mod directory;
+mod doctor;
+mod endpoint;
 mod exports;
 mod fuzz_seeds;
 mod hostile_dumps;
 mod import;
 mod jobs;
+mod mail;
 mod memory;
 mod queue_contract;
 mod sources;

@@ -43,7 +43,7 @@ class Post:
         head = [
             f"X-Envelope-From: {envelope.mail_from}",
             f"X-Envelope-To: {', '.join(envelope.rcpt_tos)}",
-            f"X-Encrypted: {'yes' if session.ssl else 'no'}",
+            f"X-Encrypted: {'yes' if server.transport.get_extra_info('sslcontext') else 'no'}",
             f"X-User: {session.auth_data.login.decode() if session.auth_data else ''}",
         ]
         directory = Path(self.options.directory)

@@ -3,3 +3,5 @@
 pub(crate) mod cli;
 pub(crate) mod dump;
 pub(crate) mod generate;
+pub(crate) mod mail;
+pub(crate) mod server;

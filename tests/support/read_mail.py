@@ -8,7 +8,8 @@ from pathlib import Path
 
 mail = email.message_from_bytes(Path(sys.argv[1]).read_bytes(), policy=email.policy.default)
 parts = {
-    part.get_content_type(): part.get_content()
+    # As people see it: lines, without empty ones at the end.
+    part.get_content_type(): part.get_content().replace("\r\n", "\n").rstrip("\n") + "\n"
     for part in mail.walk()
     if not part.is_multipart()
 }

@@ -23,6 +23,15 @@ use crate::store::{RawDoc, RoomId, StoreError};
 /// Where the login tokens are in a user's document.
 const TOKENS: [&str; 3] = ["services", "resume", "loginTokens"];
 
+const BY_KEY: &str = "SELECT id FROM found_by WHERE kind = ?1 AND key = ?2 LIMIT 2";
+const CREATED_BEFORE: &str = "SELECT doc FROM found_by JOIN user_data_file USING(id) WHERE kind = ?1 AND key < ?2 \
+     ORDER BY key LIMIT ?3";
+const SUBSCRIBED_ROOMS: &str = "SELECT doc FROM room WHERE id IN (SELECT rid FROM subscription WHERE uid = ?1) \
+     AND id > coalesce(?2, '') ORDER BY id LIMIT ?3";
+/// Rocket.Chat has a unique index over the two.
+const SUBSCRIPTION: &str =
+    "SELECT doc FROM subscription WHERE rid = ?1 AND uid = ?2 ORDER BY id LIMIT 1";
+
 /// A workspace file, open for questions about users and for the little that is written about them.
 #[derive(Clone, Debug)]
 pub struct SqliteDirectory {
@@ -153,7 +162,6 @@ fn only_id(
 
 fn find_user(connection: &Connection, name: &LoginName) -> Result<Option<User>, StoreError> {
     const EXACT: &str = "SELECT id FROM user WHERE username = ?1 LIMIT 2";
-    const BY_KEY: &str = "SELECT id FROM found_by WHERE kind = ?1 AND key = ?2 LIMIT 2";
     let id = match name {
         LoginName::Username(name) => match only_id(connection, EXACT, [name])? {
             Some(id) => Some(id),
@@ -177,10 +185,13 @@ fn change_user(
 ) -> Result<(), StoreError> {
     if let Some(doc) = user_doc(connection, &id.0)? {
         let changed = change(&doc.0)?;
-        // Names and addresses stay as they are: no key changes.
         connection
             .prepare_cached("UPDATE user SET doc = ?2 WHERE id = ?1")?
             .execute(params![id.0, changed])?;
+        Doc::new(&changed)
+            .map_err(tables::PutError::from)
+            .and_then(|doc| tables::put_keys(connection, "users", &id.0, doc))
+            .map_err(|error| error.at("users", 0))?;
     }
     Ok(())
 }
@@ -254,6 +265,15 @@ impl Directory for SqliteDirectory {
         self.ask(move |connection| user(connection, &id.0)).await
     }
 
+    async fn token_owner(&self, hashed: &str) -> Result<Option<User>, StoreError> {
+        let hashed = hashed.to_owned();
+        self.ask(move |connection| {
+            only_id(connection, BY_KEY, [tables::TOKEN, &hashed])?
+                .map_or(Ok(None), |id| user(connection, &id))
+        })
+        .await
+    }
+
     async fn find_user(&self, name: &LoginName) -> Result<Option<User>, StoreError> {
         let name = name.clone();
         self.ask(move |connection| find_user(connection, &name))
@@ -312,10 +332,7 @@ impl Directory for SqliteDirectory {
         self.ask(move |connection| {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             Ok(connection
-                .prepare_cached(
-                    "SELECT doc FROM room WHERE id IN (SELECT rid FROM subscription WHERE uid = ?1) \
-                     AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3",
-                )?
+                .prepare_cached(SUBSCRIBED_ROOMS)?
                 .query_map(params![user.0, after.map(|room| room.0), limit], raw)?
                 .collect::<Result<_, _>>()?)
         })
@@ -329,11 +346,8 @@ impl Directory for SqliteDirectory {
     ) -> Result<Option<Subscription>, StoreError> {
         let (room, user) = (room.clone(), user.clone());
         self.ask(move |connection| {
-            // Rocket.Chat has a unique index over the two.
             connection
-                .prepare_cached(
-                    "SELECT doc FROM subscription WHERE rid = ?1 AND uid = ?2 ORDER BY id LIMIT 1",
-                )?
+                .prepare_cached(SUBSCRIPTION)?
                 .query_row([&room.0, &user.0], raw)
                 .optional()?
                 .map(|doc| Subscription::read(&doc.0))
@@ -414,9 +428,7 @@ impl UserDataFiles for SqliteDirectory {
     ) -> Result<Vec<UserDataFile>, StoreError> {
         self.ask(move |connection| {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let mut statement = connection.prepare_cached(
-                "SELECT doc FROM found_by JOIN user_data_file USING(id) WHERE kind = ?1 AND key < ?2 ORDER BY key LIMIT ?3",
-            )?;
+            let mut statement = connection.prepare_cached(CREATED_BEFORE)?;
             let mut rows = statement.query(params![tables::EXPORT, instant, limit])?;
             let mut files = Vec::new();
             while let Some(row) = rows.next()? {
@@ -425,5 +437,104 @@ impl UserDataFiles for SqliteDirectory {
             Ok(files)
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::types::ValueRef;
+
+    use super::*;
+
+    fn record(id: &str, created: i64) -> UserDataFile {
+        let doc = doc! {
+            "_id": id, "userId": "ann", "createdAt": DateTime::from_millis(created), "exportRoom": {"job": id},
+        };
+        UserDataFile::read(RawDoc(doc.to_vec().unwrap())).unwrap()
+    }
+
+    async fn exports(directory: &SqliteDirectory) -> Vec<(String, i64)> {
+        let files = directory.created_before(100, 10).await.unwrap();
+        let created = |file: &UserDataFile| {
+            let doc = Doc::new(&file.doc.0).unwrap();
+            doc.get("createdAt").unwrap().millis().unwrap()
+        };
+        files
+            .iter()
+            .map(|file| (file.id.clone(), created(file)))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a_record_is_there_when_the_transaction_that_put_it_is() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("chat.db");
+        drop(schema::open_to_write(&path).unwrap());
+        let directory = SqliteDirectory::open(&path).unwrap();
+        let mut queue = schema::open_to_serve(&path).unwrap();
+
+        let transaction = queue.transaction().unwrap();
+        put_user_data_file(&transaction, &record("e", 5)).unwrap();
+        transaction.rollback().unwrap();
+        assert!(directory.file("e").await.unwrap().is_none());
+        assert!(exports(&directory).await.is_empty());
+
+        // Twice, as after a crash: there is one, the last.
+        for created in [5, 6] {
+            let transaction = queue.transaction().unwrap();
+            put_user_data_file(&transaction, &record("e", created)).unwrap();
+            transaction.commit().unwrap();
+        }
+        assert!(directory.file("e").await.unwrap().is_some());
+        assert_eq!(exports(&directory).await, [("e".to_owned(), 6)]);
+    }
+
+    #[test]
+    fn what_is_committed_is_durable() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("chat.db");
+        drop(schema::open_to_write(&path).unwrap());
+        let connection = schema::open_to_serve(&path).unwrap();
+        let pragma = |name| -> String {
+            connection
+                .query_row(&format!("SELECT {name} FROM pragma_{name}"), [], |row| {
+                    row.get_ref(0).map(|value| match value {
+                        ValueRef::Integer(number) => number.to_string(),
+                        other => other.as_str().unwrap().to_owned(),
+                    })
+                })
+                .unwrap()
+        };
+        assert_eq!(pragma("journal_mode"), "wal");
+        // FULL.
+        assert_eq!(pragma("synchronous"), "2");
+        let timeout: i64 = connection
+            .query_row("PRAGMA busy_timeout", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(timeout, 30_000);
+    }
+
+    #[test]
+    fn no_question_looks_through_a_table() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("chat.db");
+        let (connection, _) = schema::open_to_write(&path).unwrap();
+        for (question, index) in [
+            (CREATED_BEFORE, "found_by_key (kind=? AND key<?)"),
+            (BY_KEY, "found_by_key (kind=? AND key=?)"),
+            (SUBSCRIBED_ROOMS, "subscription_user (uid=?)"),
+            (SUBSCRIPTION, "subscription_room (rid=? AND uid=?)"),
+        ] {
+            let mut statement = connection
+                .prepare(&format!("EXPLAIN QUERY PLAN {question}"))
+                .unwrap();
+            let mut rows = statement.raw_query();
+            let mut plan = Vec::new();
+            while let Some(row) = rows.next().unwrap() {
+                plan.push(row.get::<_, String>(3).unwrap());
+            }
+            let plan = plan.join("; ");
+            assert!(plan.contains(index) && !plan.contains("SCAN"), "{plan}");
+        }
     }
 }

@@ -94,6 +94,8 @@ pub(crate) fn put(
 pub(crate) const USERNAME: &str = "username";
 /// Users by their addresses in small letters.
 pub(crate) const EMAIL: &str = "email";
+/// Users by the hashes of their tokens.
+pub(crate) const TOKEN: &str = "token";
 /// Members of teams by [`pair`] of team and user.
 pub(crate) const TEAM_MEMBER: &str = "team_member";
 /// Agents of omnichannel departments by [`pair`] of department and user.
@@ -125,7 +127,7 @@ pub(crate) fn pair(first: &str, second: &str) -> String {
 }
 
 /// Notes by what else a document is found, instead of what was noted for its id.
-fn put_keys(
+pub(super) fn put_keys(
     connection: &Connection,
     collection: &str,
     id: &str,
@@ -152,6 +154,7 @@ fn put_keys(
         "users" => {
             clear(USERNAME)?;
             clear(EMAIL)?;
+            clear(TOKEN)?;
             if let Some(name) = column(doc, &["username"]) {
                 note(USERNAME, &name.to_lowercase())?;
             }
@@ -159,6 +162,13 @@ fn put_keys(
             for email in emails.unwrap_or(Doc::EMPTY).values() {
                 if let Some(address) = email.document().and_then(|email| email.text("address")) {
                     note(EMAIL, &address.to_str().to_lowercase())?;
+                }
+            }
+            let tokens = doc.at(&["services", "resume", "loginTokens"]);
+            let tokens = tokens.and_then(Value::array).unwrap_or(Doc::EMPTY);
+            for token in tokens.values() {
+                if let Some(hashed) = token.document().and_then(|token| token.text("hashedToken")) {
+                    note(TOKEN, &hashed.to_str())?;
                 }
             }
         }

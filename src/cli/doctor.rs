@@ -1,0 +1,508 @@
+//! `export-room doctor`: looks at every part that the server would use, and says how to repair what is wrong.
+//!
+//! Opens everything as the server does, which makes what the server would make: the directory of the exports and the
+//! tables of the queue. What it writes to try a place it removes again, and it sends no mail.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+use transcript::DocBatch;
+use transcript::bson::{Doc, Value};
+
+use super::service::ServiceOptions;
+use super::{FAILED, INCOMPLETE};
+use crate::access::MAIL_MESSAGES;
+use crate::app::{App, Service, host};
+use crate::jobs::JobState;
+use crate::mail::MailError;
+use crate::store::directory::UserId;
+use crate::store::{MessageQuery, RoomId, RoomSummary, StoreError, Window};
+use crate::words;
+
+/// Rooms that are looked through for one that has messages.
+const ROOMS: usize = 200;
+/// Bytes on the disk of the exports below which a warning is due.
+const LITTLE_SPACE: u64 = 1 << 30;
+/// A clock before this instant, 2025-01-01, was never set.
+const CLOCK_NEVER_SET: i64 = 1_735_689_600_000;
+/// How far the newest message may be ahead of the clock, in milliseconds.
+const CLOCKS_DIFFER: i64 = 60 * 60_000;
+
+const EXPORTS: &str = "exports";
+const REPAIR_EXPORTS: &str = "name a directory in store.directory that the server may write to";
+const FILES: &str = "files";
+const REPAIR_FILES: &str = "name a copy of FileUpload_FileSystemPath in workspace.files";
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 all is well, 1 there are warnings, 2 something does not work."
+)]
+pub(super) struct DoctorOptions {
+    #[command(flatten)]
+    service: ServiceOptions,
+    /// Print one JSON object, for programs.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    part: &'static str,
+    verdict: Verdict,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repair: Option<&'static str>,
+}
+
+/// What was looked at so far.
+#[derive(Debug, Default, Serialize)]
+struct Findings {
+    checks: Vec<Check>,
+}
+
+impl Findings {
+    fn ok(&mut self, part: &'static str, found: impl Display) {
+        self.add(part, Verdict::Ok, found, None);
+    }
+
+    fn warn(&mut self, part: &'static str, found: impl Display, repair: &'static str) {
+        self.add(part, Verdict::Warn, found, Some(repair));
+    }
+
+    fn fail(&mut self, part: &'static str, found: impl Display, repair: &'static str) {
+        self.add(part, Verdict::Fail, found, Some(repair));
+    }
+
+    fn add(
+        &mut self,
+        part: &'static str,
+        verdict: Verdict,
+        found: impl Display,
+        repair: Option<&'static str>,
+    ) {
+        self.checks.push(Check {
+            part,
+            verdict,
+            found: words::one_line(&found.to_string()),
+            repair,
+        });
+    }
+
+    fn write(&self, json: bool) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if json {
+            serde_json::to_writer(&mut out, self)?;
+            return writeln!(out);
+        }
+        for check in &self.checks {
+            let verdict = match check.verdict {
+                Verdict::Ok => "ok  ",
+                Verdict::Warn => "warn",
+                Verdict::Fail => "FAIL",
+            };
+            let repair = check
+                .repair
+                .map_or_else(String::new, |repair| format!(". Repair: {repair}"));
+            writeln!(
+                out,
+                "{verdict}  {:<13}  {}{repair}",
+                check.part, check.found
+            )?;
+        }
+        Ok(())
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self.checks.iter().map(|check| check.verdict).max() {
+            None | Some(Verdict::Ok) => ExitCode::SUCCESS,
+            Some(Verdict::Warn) => INCOMPLETE.into(),
+            Some(Verdict::Fail) => FAILED.into(),
+        }
+    }
+}
+
+pub(super) async fn run(app: App, options: DoctorOptions) -> anyhow::Result<ExitCode> {
+    let mut findings = Findings::default();
+    examine(&app, &options.service, &mut findings).await;
+    findings.write(options.json)?;
+    Ok(findings.exit_code())
+}
+
+async fn examine(app: &App, options: &ServiceOptions, findings: &mut Findings) {
+    let config = match options.load(&[]) {
+        Ok(config) => config,
+        Err(error) => {
+            for problem in error.0 {
+                findings.fail(
+                    "configuration",
+                    problem,
+                    "correct it; `export-room config default` explains every setting",
+                );
+            }
+            return;
+        }
+    };
+    findings.ok("configuration", "every setting is known and valid");
+    listen(config.http.listen, findings).await;
+    let (store, uploads) = (config.store.directory(), config.workspace.files.clone());
+    let service = match app.service(config).await {
+        Ok(service) => service,
+        Err(error) => {
+            let (part, repair) = match &error {
+                StoreError::Io { path, .. } if *path == store => (EXPORTS, REPAIR_EXPORTS),
+                StoreError::Io { path, .. } if Some(path) == uploads.as_ref() => {
+                    (FILES, REPAIR_FILES)
+                }
+                _ => (
+                    "workspace",
+                    "name a workspace with --workspace sqlite:FILE; make one with `export-room import`",
+                ),
+            };
+            findings.fail(part, told(error), repair);
+            return;
+        }
+    };
+    let newest = workspace(&service, findings).await;
+    clock(&service, newest, findings);
+    permissions(&service, findings).await;
+    files(&service, findings).await;
+    queue(&service, findings).await;
+    exports(&service, findings).await;
+    mail(&service, findings).await;
+    site_url(&service, findings).await;
+}
+
+/// An error with its reasons, on one line.
+fn told(error: impl Into<anyhow::Error>) -> String {
+    format!("{:#}", error.into())
+}
+
+async fn listen(address: SocketAddr, findings: &mut Findings) {
+    match tokio::net::TcpListener::bind(address).await {
+        Ok(_) => findings.ok("listen", format_args!("{address} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => findings.warn(
+            "listen",
+            format_args!("something answers on {address} already"),
+            "nothing, if that is this server; else choose another address in http.listen",
+        ),
+        Err(error) => findings.fail(
+            "listen",
+            format_args!("cannot listen on {address}: {error}"),
+            "choose an address of this machine and a port from 1024 in http.listen",
+        ),
+    }
+}
+
+/// Reads one message, and gives back when the newest message was sent.
+async fn workspace(service: &Service, findings: &mut Findings) -> Option<i64> {
+    const REPAIR: &str = "import the dump again into a new file, or restore the file from a backup";
+    let rooms = match service.source.rooms(None, ROOMS).await {
+        Ok(rooms) => rooms,
+        Err(error) => {
+            findings.fail("workspace", told(error), REPAIR);
+            return None;
+        }
+    };
+    let newest = rooms.iter().filter_map(|room| room.last).max();
+    let Some(room) = rooms.iter().find(|room| room.messages > 0) else {
+        findings.warn(
+            "workspace",
+            format_args!(
+                "{} can be read, but has no messages",
+                service.config.workspace.address
+            ),
+            "import a dump that has the collection rocketchat_message",
+        );
+        return newest;
+    };
+    match first_authors(service, room).await {
+        Ok(authors) => {
+            findings.ok(
+                "workspace",
+                format_args!(
+                    "{} is imported, its messages can be read",
+                    service.config.workspace.address
+                ),
+            );
+            users(service, &authors, findings).await;
+        }
+        Err(error) => findings.fail("workspace", told(error), REPAIR),
+    }
+    newest
+}
+
+/// Ids of the authors of a room's first messages.
+async fn first_authors(service: &Service, room: &RoomSummary) -> Result<Vec<String>, StoreError> {
+    let id = |doc: Doc<'_>| {
+        doc.get("_id")
+            .and_then(Value::text)
+            .map(|id| id.to_str().into_owned())
+    };
+    let room = Doc::new(&room.room.0).ok().and_then(id).unwrap_or_default();
+    let query = MessageQuery {
+        room: RoomId(room),
+        window: Window::default(),
+        only_with_files: false,
+    };
+    let mut cursor = service.source.messages(&query).await?;
+    let batch = cursor.next_batch().await?;
+    let docs = batch.iter().flat_map(DocBatch::docs);
+    let mut authors: Vec<_> = docs
+        .take(100)
+        .filter_map(|doc| id(Doc::new(doc).ok()?.get("u")?.document()?))
+        .collect();
+    authors.sort();
+    authors.dedup();
+    Ok(authors)
+}
+
+async fn users(service: &Service, authors: &[String], findings: &mut Findings) {
+    for author in authors {
+        match service.directory.user(&UserId(author.clone())).await {
+            Ok(Some(_)) => {
+                findings.ok("users", "authors of messages are users of the workspace");
+                return;
+            }
+            Ok(None) => {}
+            Err(error) => {
+                findings.fail(
+                    "users",
+                    told(error),
+                    "import the dump again into a new file",
+                );
+                return;
+            }
+        }
+    }
+    findings.warn(
+        "users",
+        "no author of the first messages is a user of the workspace",
+        "without the collection users nobody can log in: import a dump that has it",
+    );
+}
+
+fn clock(service: &Service, newest: Option<i64>, findings: &mut Findings) {
+    let now = service.clock.now();
+    let shown = words::instant(now);
+    if matches!(service.clock, crate::clock::Clock::Fixed(_)) {
+        findings.warn(
+            "clock",
+            format_args!("stands still at {shown}, because SOURCE_DATE_EPOCH is set"),
+            "unset SOURCE_DATE_EPOCH for a server",
+        );
+    } else if now < CLOCK_NEVER_SET || newest.is_some_and(|newest| newest > now + CLOCKS_DIFFER) {
+        findings.fail(
+            "clock",
+            format_args!("says {shown}, which is before the newest message or this program"),
+            "set the machine's clock: logins expire and exports are removed by it",
+        );
+    } else {
+        findings.ok("clock", shown);
+    }
+}
+
+async fn permissions(service: &Service, findings: &mut Findings) {
+    match service.directory.permission_roles(MAIL_MESSAGES).await {
+        Ok(roles) if roles.is_empty() => findings.fail(
+            "permissions",
+            format_args!("no role has the permission {MAIL_MESSAGES}: nobody may export"),
+            "grant it to roles in Rocket.Chat (Workspace, Permissions) and import again, with rocketchat_permissions",
+        ),
+        Ok(roles) => findings.ok(
+            "permissions",
+            format_args!("{MAIL_MESSAGES}: {}", roles.join(", ")),
+        ),
+        Err(error) => findings.fail("permissions", told(error), "import the dump again into a new file"),
+    }
+}
+
+async fn files(service: &Service, findings: &mut Findings) {
+    const TYPE: &str = "FileUpload_Storage_Type";
+    let settings = match service.directory.settings(&[TYPE]).await {
+        Ok(settings) => settings,
+        Err(error) => {
+            findings.fail(FILES, told(error), "import the dump again into a new file");
+            return;
+        }
+    };
+    let kind = settings.text(TYPE).unwrap_or("GridFS");
+    match (kind, &service.config.workspace.files) {
+        ("FileSystem", None) => findings.warn(
+            FILES,
+            "the workspace keeps uploads in a directory, and none is named: they will be missing",
+            REPAIR_FILES,
+        ),
+        ("GridFS" | "FileSystem", Some(files)) => findings.ok(
+            FILES,
+            format_args!("in the workspace ({kind}) and in {}", files.display()),
+        ),
+        ("GridFS", None) => findings.ok(FILES, "in the workspace (GridFS)"),
+        (other, _) => findings.warn(
+            FILES,
+            format_args!("the workspace keeps new uploads in {other}, which is not read: they will be missing"),
+            "move the uploads to GridFS or FileSystem before the dump",
+        ),
+    }
+}
+
+async fn queue(service: &Service, findings: &mut Findings) {
+    // Takes the lock for writing and finds nothing to forget: no job ended before time began.
+    let written = service.queue.forget(i64::MIN, 1).await;
+    match (written, service.queue.counts().await) {
+        (Ok(_), Ok(counts)) => {
+            let of = |state| -> u64 {
+                counts
+                    .iter()
+                    .filter(|(_, other, _)| *other == state)
+                    .map(|(.., count)| count)
+                    .sum()
+            };
+            findings.ok(
+                "queue",
+                format_args!(
+                    "writable; {} waiting, {} running, {} failed",
+                    words::number(of(JobState::Queued)),
+                    words::number(of(JobState::Running)),
+                    words::number(of(JobState::Failed)),
+                ),
+            );
+        }
+        (Err(error), _) | (_, Err(error)) => findings.fail(
+            "queue",
+            told(error),
+            "let the user that runs the server write to the workspace file and its directory",
+        ),
+    }
+}
+
+async fn exports(service: &Service, findings: &mut Findings) {
+    let place = service.exports.describe();
+    if let Err(error) = service.exports.check().await {
+        findings.fail(EXPORTS, told(error), REPAIR_EXPORTS);
+        return;
+    }
+    let directory = service.config.store.directory();
+    let free = match rustix::fs::statvfs(&directory) {
+        Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
+        Err(error) => {
+            findings.fail(EXPORTS, told(error), REPAIR_EXPORTS);
+            return;
+        }
+    };
+    if free < LITTLE_SPACE {
+        findings.warn(
+            EXPORTS,
+            format_args!("only {} are free in {place}", words::bytes(free)),
+            "make space, or name a directory on another disk in store.directory",
+        );
+    } else if is_temporary(&directory) {
+        findings.warn(
+            EXPORTS,
+            format_args!(
+                "{place} is writable, {} are free; the system removes old files there by itself",
+                words::bytes(free)
+            ),
+            "name a directory in store.directory that nobody cleans",
+        );
+    } else {
+        findings.ok(
+            EXPORTS,
+            format_args!("{place} is writable, {} are free", words::bytes(free)),
+        );
+    }
+}
+
+/// Whether the directory is among the temporary files, which systems remove by themselves.
+fn is_temporary(directory: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    real(directory).starts_with(real(&std::env::temp_dir()))
+}
+
+async fn mail(service: &Service, findings: &mut Findings) {
+    if !service.config.mail.ready {
+        findings.ok("mail", "switched off (mail.ready)");
+        return;
+    }
+    match service.mailer.check().await {
+        Ok(found) => findings.ok("mail", found),
+        Err(error @ MailError::Unusable(_)) => findings.warn(
+            "mail",
+            told(error),
+            "set [mail], or mail.ready = false; exports are made without, and found in the list of exports",
+        ),
+        Err(error) => findings.fail(
+            "mail",
+            told(error),
+            "start the mail server, or correct [mail], or set mail.ready = false",
+        ),
+    }
+}
+
+async fn site_url(service: &Service, findings: &mut Findings) {
+    const PART: &str = "site URL";
+    const REPAIR: &str = "set http.site_url to the address that users have in their browsers";
+    let url = match service.site_url().await {
+        Ok(url) => url,
+        Err(error) => {
+            findings.fail(PART, told(error), REPAIR);
+            return;
+        }
+    };
+    let host = host(&url);
+    let encrypted = url.starts_with("https://");
+    let here = host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback() || address.is_unspecified());
+    let odd = url.chars().any(|c| c.is_whitespace() || c.is_control());
+    if host.is_empty() || odd || !(encrypted || url.starts_with("http://")) {
+        findings.fail(
+            PART,
+            format_args!("`{url}` is no address of a site"),
+            REPAIR,
+        );
+    } else if here {
+        findings.warn(
+            PART,
+            format_args!("links in mails will begin with {url}, which works on this machine only"),
+            REPAIR,
+        );
+    } else if encrypted {
+        findings.ok(PART, format_args!("links begin with {url}"));
+    } else {
+        findings.warn(
+            PART,
+            format_args!("users reach the server at {url}, without encryption"),
+            "put a proxy with TLS before the server, and its https address into http.site_url",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_finding_decides() {
+        let mut findings = Findings::default();
+        let code = |findings: &Findings| format!("{:?}", findings.exit_code());
+        assert_eq!(code(&findings), format!("{:?}", ExitCode::SUCCESS));
+        findings.fail("b", "x", "y");
+        findings.warn("a", "x", "y");
+        findings.ok("c", "x");
+        assert_eq!(code(&findings), format!("{:?}", ExitCode::from(FAILED)));
+    }
+}

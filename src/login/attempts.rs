@@ -1,0 +1,317 @@
+//! What is remembered of attempts to log in: failures of users and addresses, and codes that were used.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::Refusal;
+use crate::store::directory::Settings;
+
+/// Users and addresses that are remembered, each; about 100 bytes each. Whoever failed longest ago is forgotten first.
+const REMEMBERED: usize = 10_000;
+const MILLIS_PER_MINUTE: i64 = 60_000;
+
+/// When users and addresses are blocked (contract §3.2).
+pub(super) struct Limits {
+    user: Option<Limit>,
+    address: Option<Limit>,
+}
+
+struct Limit {
+    failures: u32,
+    millis: i64,
+}
+
+impl Limits {
+    /// The settings it is read from.
+    pub(super) const SETTINGS: [&'static str; 7] = [
+        "Block_Multiple_Failed_Logins_Enabled",
+        "Block_Multiple_Failed_Logins_By_User",
+        "Block_Multiple_Failed_Logins_By_Ip",
+        "Block_Multiple_Failed_Logins_Attempts_Until_Block_by_User",
+        "Block_Multiple_Failed_Logins_Time_To_Unblock_By_User_In_Minutes",
+        "Block_Multiple_Failed_Logins_Attempts_Until_Block_By_Ip",
+        "Block_Multiple_Failed_Logins_Time_To_Unblock_By_Ip_In_Minutes",
+    ];
+
+    /// As the workspace says, else as Rocket.Chat does by default.
+    pub(super) fn of(settings: &Settings) -> Self {
+        let [
+            enabled,
+            by_user,
+            by_address,
+            user,
+            user_minutes,
+            address,
+            address_minutes,
+        ] = Self::SETTINGS;
+        let limit = |switch, failures, default, minutes| {
+            let on = [enabled, switch]
+                .iter()
+                .all(|id| settings.truth(id).unwrap_or(true));
+            let failures = settings.integer(failures).unwrap_or(default);
+            let minutes = settings.integer(minutes).unwrap_or(5);
+            let limit = Limit {
+                failures: u32::try_from(failures).unwrap_or(0),
+                millis: minutes.saturating_mul(MILLIS_PER_MINUTE),
+            };
+            Some(limit).filter(|limit| on && limit.failures > 0)
+        };
+        Self {
+            user: limit(by_user, user, 10, user_minutes),
+            address: limit(by_address, address, 50, address_minutes),
+        }
+    }
+}
+
+/// What is remembered.
+#[derive(Default)]
+pub(super) struct Attempts {
+    users: Remembered<u32>,
+    addresses: Remembered<u32>,
+    /// The last period of each user whose code was used.
+    codes: Remembered<u64>,
+}
+
+impl Attempts {
+    /// Counts an attempt as failed, until it is known to be none. Attempts while blocked do not make the block longer.
+    pub(super) fn begin(
+        &mut self,
+        address: IpAddr,
+        user: Option<&str>,
+        limits: &Limits,
+        now: i64,
+    ) -> Result<(), Refusal> {
+        let address = address_key(address);
+        if self
+            .addresses
+            .is_blocked(&address, limits.address.as_ref(), now)
+        {
+            return Err(Refusal::AddressBlocked);
+        }
+        if let Some(user) = user {
+            if self.users.is_blocked(user, limits.user.as_ref(), now) {
+                return Err(Refusal::UserBlocked);
+            }
+            self.users.count(user, now);
+        }
+        self.addresses.count(&address, now);
+        Ok(())
+    }
+
+    /// The attempt was none: the password was right.
+    pub(super) fn take_back(&mut self, address: IpAddr, user: Option<&str>) {
+        self.addresses.uncount(&address_key(address));
+        if let Some(user) = user {
+            self.users.uncount(user);
+        }
+    }
+
+    /// The user is logged in: what failed before is forgotten. The address keeps its other failures, or somebody with one
+    /// account could guess at all others.
+    pub(super) fn succeed(&mut self, address: IpAddr, user: &str) {
+        self.addresses.uncount(&address_key(address));
+        self.users.entries.remove(user);
+    }
+
+    /// Uses the code of a period, unless it or a later one was used before (RFC 6238 §5.2).
+    pub(super) fn spend(&mut self, user: &str, period: u64) -> bool {
+        let fresh = self
+            .codes
+            .entries
+            .get(user)
+            .is_none_or(|(_, last)| *last < period);
+        if fresh {
+            let at = i64::try_from(period).unwrap_or(i64::MAX);
+            self.codes.put(user, at, period);
+        }
+        fresh
+    }
+}
+
+/// Whom an address stands for: of IPv6 the network, in which one person has as many addresses as he likes.
+fn address_key(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("{:x?}", &address.segments()[..4]),
+    }
+}
+
+/// A map of bounded size, with the instant of each value.
+struct Remembered<V> {
+    entries: HashMap<String, (i64, V)>,
+}
+
+impl<V> Default for Remembered<V> {
+    fn default() -> Self {
+        Self {
+            entries: HashMap::new(),
+        }
+    }
+}
+
+impl<V> Remembered<V> {
+    fn put(&mut self, key: &str, at: i64, value: V) {
+        if self.entries.len() >= REMEMBERED && !self.entries.contains_key(key) {
+            let oldest = self.entries.iter().min_by_key(|(_, (at, _))| *at);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                self.entries.remove(&oldest);
+            }
+        }
+        self.entries.insert(key.to_owned(), (at, value));
+    }
+}
+
+impl Remembered<u32> {
+    /// Blocked for a while after the last failure; after that all is forgotten.
+    fn is_blocked(&mut self, key: &str, limit: Option<&Limit>, now: i64) -> bool {
+        let (Some(limit), Some(&(last, failures))) = (limit, self.entries.get(key)) else {
+            return false;
+        };
+        if now >= last.saturating_add(limit.millis) {
+            self.entries.remove(key);
+            return false;
+        }
+        failures >= limit.failures
+    }
+
+    fn count(&mut self, key: &str, now: i64) {
+        let before = self.entries.get(key).map_or(0, |(_, failures)| *failures);
+        self.put(key, now, before.saturating_add(1));
+    }
+
+    fn uncount(&mut self, key: &str) {
+        if let Some((_, failures)) = self.entries.get_mut(key) {
+            *failures = failures.saturating_sub(1);
+            if *failures == 0 {
+                self.entries.remove(key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::Bson;
+
+    use super::*;
+
+    const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn limits(settings: &[(&str, Bson)]) -> Limits {
+        let settings = settings
+            .iter()
+            .map(|(id, value)| ((*id).to_owned(), value.clone()));
+        Limits::of(&Settings(settings.collect()))
+    }
+
+    #[test]
+    fn settings_say_when_somebody_is_blocked() {
+        let [
+            enabled,
+            by_user,
+            by_address,
+            user,
+            user_minutes,
+            address,
+            minutes,
+        ] = Limits::SETTINGS;
+        let user_limit = |limits: Limits| limits.user.map(|limit| (limit.failures, limit.millis));
+        let address_limit =
+            |limits: Limits| limits.address.map(|limit| (limit.failures, limit.millis));
+        assert_eq!(user_limit(limits(&[])), Some((10, 300_000)));
+        assert_eq!(address_limit(limits(&[])), Some((50, 300_000)));
+        assert_eq!(user_limit(limits(&[(enabled, false.into())])), None);
+        assert_eq!(address_limit(limits(&[(enabled, false.into())])), None);
+        assert_eq!(user_limit(limits(&[(by_user, false.into())])), None);
+        assert_eq!(address_limit(limits(&[(by_address, false.into())])), None);
+        assert_eq!(user_limit(limits(&[(user, 0.into())])), None);
+        assert_eq!(
+            user_limit(limits(&[(user, 3.into()), (user_minutes, 1.into())])),
+            Some((3, 60_000))
+        );
+        assert_eq!(
+            address_limit(limits(&[(address, 4.into()), (minutes, 2.into())])),
+            Some((4, 120_000))
+        );
+    }
+
+    #[test]
+    fn a_user_is_blocked_for_a_while_after_so_many_failures() {
+        let limits = limits(&[]);
+        let mut attempts = Attempts::default();
+        for _ in 0..10 {
+            assert_eq!(attempts.begin(HOME, Some("alice"), &limits, 1000), Ok(()));
+        }
+        let blocked = Err(Refusal::UserBlocked);
+        assert_eq!(attempts.begin(HOME, Some("alice"), &limits, 1000), blocked);
+        assert_eq!(
+            attempts.begin(HOME, Some("alice"), &limits, 300_999),
+            blocked
+        );
+        assert_eq!(attempts.begin(HOME, Some("bob"), &limits, 1000), Ok(()));
+        assert_eq!(
+            attempts.begin(HOME, Some("alice"), &limits, 301_000),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn success_forgets_a_users_failures_but_not_the_addresses() {
+        let limits = limits(&[]);
+        let mut attempts = Attempts::default();
+        for user in 0..49 {
+            let user = format!("{user}");
+            assert_eq!(attempts.begin(HOME, Some(&user), &limits, 0), Ok(()));
+        }
+        assert_eq!(attempts.begin(HOME, Some("1"), &limits, 0), Ok(()));
+        attempts.succeed(HOME, "1");
+        assert_eq!(attempts.begin(HOME, Some("x"), &limits, 0), Ok(()));
+        assert_eq!(
+            attempts.begin(HOME, Some("y"), &limits, 0),
+            Err(Refusal::AddressBlocked)
+        );
+    }
+
+    #[test]
+    fn what_was_taken_back_does_not_count() {
+        let limits = limits(&[]);
+        let mut attempts = Attempts::default();
+        for _ in 0..100 {
+            assert_eq!(attempts.begin(HOME, Some("alice"), &limits, 0), Ok(()));
+            attempts.take_back(HOME, Some("alice"));
+        }
+        assert!(attempts.users.entries.is_empty() && attempts.addresses.entries.is_empty());
+    }
+
+    #[test]
+    fn addresses_of_one_network_are_one() {
+        let key = |text: &str| address_key(text.parse().unwrap());
+        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::2"));
+        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
+        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+        assert_ne!(key("192.0.2.2"), key("192.0.2.1"));
+    }
+
+    #[test]
+    fn a_code_is_used_once() {
+        let mut attempts = Attempts::default();
+        assert!(attempts.spend("alice", 100));
+        assert!(!attempts.spend("alice", 100));
+        assert!(!attempts.spend("alice", 99));
+        assert!(attempts.spend("bob", 99));
+        assert!(attempts.spend("alice", 101));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_oldest_goes() {
+        let limits = limits(&[("Block_Multiple_Failed_Logins_By_Ip", false.into())]);
+        let mut attempts = Attempts::default();
+        for user in 0..i64::try_from(REMEMBERED).unwrap() + 5 {
+            let name = user.to_string();
+            attempts.begin(HOME, Some(&name), &limits, user).unwrap();
+        }
+        assert_eq!(attempts.users.entries.len(), REMEMBERED);
+        assert!(!attempts.users.entries.contains_key("4"));
+        assert!(attempts.users.entries.contains_key("5"));
+    }
+}
