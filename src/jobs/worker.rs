@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::steps::{self, Step};
 use super::{
-    Claim, Failure, Fence, Job, JobError, JobProgress, Outcome, QueueError, Settlement, Work,
+    Claim, Failure, Fence, Job, JobError, JobProgress, JobState, Outcome, QueueError, Settlement,
+    Work,
 };
 use crate::app::Service;
 use crate::export;
@@ -24,11 +25,11 @@ use crate::mail::ready::send_ready;
 use crate::store::user_data::UserDataFile;
 use crate::telemetry;
 
-/// Attempts of a mail, instead of `jobs.attempts`: a mail server may be away for hours, and with the default wait these
-/// are most of a day's working hours.
+/// Attempts of a mail, instead of `jobs.attempts`: a mail server may be away for hours. With the default wait these take
+/// some eight hours.
 const MAIL_ATTEMPTS: u32 = 20;
 /// No wait between attempts is longer.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// How often the end of a job is tried to be written, a heartbeat apart; after that its lease runs out.
 const SETTLE_ATTEMPTS: u32 = 5;
 
@@ -202,7 +203,7 @@ impl Worker {
                 Err(QueueError::LeaseLost(_)) => kept = Kept::Lost,
                 // Perhaps the next one succeeds; if not, the job is taken over, and settling it is refused.
                 Err(error) => {
-                    tracing::warn!(job = fence.id.0, %error, "the lease cannot be renewed")
+                    tracing::warn!(job = fence.id.0, %error, "the lease cannot be renewed");
                 }
             }
             if kept != Kept::Held {
@@ -229,19 +230,25 @@ impl Worker {
     }
 
     async fn settle(&self, fence: &Fence, settlement: &Settlement) -> Result<(), QueueError> {
+        let queue = &self.service.queue;
         let mut tried = 1;
         loop {
             let now = self.service.clock.now();
-            match self
-                .service
-                .queue
-                .settle(fence, settlement.clone(), now)
-                .await
-            {
+            match queue.settle(fence, settlement.clone(), now).await {
                 Err(QueueError::Store(error)) if tried < SETTLE_ATTEMPTS => {
                     tracing::warn!(job = fence.id.0, %error, "the end of the job cannot be written yet");
                     sleep(self.service.config.jobs.heartbeat).await;
                     tried += 1;
+                }
+                // A write that was told to have failed may have reached the disk: nobody else ends this claim well, and
+                // the file that its record names must stay.
+                Err(QueueError::LeaseLost(id)) if tried > 1 => {
+                    return match queue.job(&id).await? {
+                        Some(job) if job.epoch == fence.epoch && job.state == JobState::Done => {
+                            Ok(())
+                        }
+                        _ => Err(QueueError::LeaseLost(id)),
+                    };
                 }
                 other => return other,
             }
@@ -279,7 +286,7 @@ impl Worker {
         match self.service.exports.clean(&job.id.0, keep).await {
             Ok(0) => {}
             Ok(files) => {
-                tracing::info!(job = job.id.0, files, "removed what earlier attempts left")
+                tracing::info!(job = job.id.0, files, "removed what earlier attempts left");
             }
             Err(error) => {
                 tracing::warn!(job = job.id.0, %error, "what earlier attempts left cannot be removed");
@@ -331,7 +338,8 @@ async fn carry_out(
 }
 
 fn of_mail(error: MailError) -> Failure {
-    let message = format!("The mail was not sent: {error}.");
+    let reason = error.to_string();
+    let message = format!("The mail was not sent: {}.", reason.trim_end_matches('.'));
     match error {
         MailError::Store(error) => {
             tracing::warn!(%error, "a mail's export cannot be read");
