@@ -8,14 +8,17 @@
 mod access;
 mod cli;
 mod directory;
-mod endpoint;
 mod doctor;
+mod download;
+mod endpoint;
 mod exports;
 mod fuzz_seeds;
 mod hostile_dumps;
 mod import;
+mod login;
 mod mail;
 mod memory;
+mod operation;
 mod sources;
 mod sources_shared;
 #[path = "../support/mod.rs"]
