@@ -286,18 +286,32 @@ impl JobQueue for SqliteQueue {
         let worker = claim.worker.to_owned();
         let (now, until) = (claim.now, claim.until);
         let (per_owner, attempts) = (claim.per_owner, claim.attempts);
+        let next = {
+            let kinds = kinds.clone();
+            move |connection: &Connection| -> rusqlite::Result<Option<String>> {
+                connection
+                    .prepare_cached(NEXT)?
+                    .query_row(
+                        named_params! {
+                            ":now": now, ":kinds": kinds, ":limited": Work::FILE_EXPORT, ":per_owner": per_owner,
+                        },
+                        |row| row.get(0),
+                    )
+                    .optional()
+            }
+        };
+        // Idle workers look often; they must not keep others from writing.
+        let look = next.clone();
+        if self
+            .read(move |connection| Ok(look(connection)?))
+            .await?
+            .is_none()
+        {
+            return Ok(None);
+        }
         self.write(move |transaction| {
             end_abandoned(transaction, &kinds, now, attempts)?;
-            let next: Option<String> = transaction
-                .prepare_cached(NEXT)?
-                .query_row(
-                    named_params! {
-                        ":now": now, ":kinds": kinds, ":limited": Work::FILE_EXPORT, ":per_owner": per_owner,
-                    },
-                    |row| row.get(0),
-                )
-                .optional()?;
-            let Some(id) = next else {
+            let Some(id) = next(transaction)? else {
                 return Ok(None);
             };
             let job = transaction

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use serde_json::Value;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::steps::{self, Step};
@@ -51,6 +51,8 @@ impl Worker {
             service,
         });
         let jobs = &worker.service.config.jobs;
+        let store = worker.service.exports.describe();
+        tracing::info!(workers = jobs.workers, store, "worker started");
         let mut running = JoinSet::new();
         while !soft.is_cancelled() && !hard.is_cancelled() {
             while running.len() < jobs.workers
@@ -170,7 +172,8 @@ impl Worker {
         stop: &CancellationToken,
     ) -> (Result<Settlement, Failure>, Kept) {
         let jobs = &self.service.config.jobs;
-        let mut beats = interval(jobs.heartbeat);
+        // The claim itself was the first.
+        let mut beats = interval_at(tokio::time::Instant::now() + jobs.heartbeat, jobs.heartbeat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pace = Pace::begin(Instant::now());
         let mut kept = Kept::Held;

@@ -15,10 +15,12 @@ mod exports;
 mod fuzz_seeds;
 mod hostile_dumps;
 mod import;
+mod jobs;
 mod login;
 mod mail;
 mod memory;
 mod operation;
+mod queue_contract;
 mod sources;
 mod sources_shared;
 #[path = "../support/mod.rs"]

@@ -5,10 +5,6 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// How long another process may take for anything, on a machine that is busy with everything else.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a run of the binary left behind.
 #[derive(Debug)]
@@ -67,16 +63,4 @@ pub(crate) fn manifest(entries: &BTreeMap<String, Vec<u8>>) -> serde_json::Value
 /// A path as an argument.
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-/// Looks again and again until something is there. For what another process does, of which nobody tells us.
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begin.elapsed() < PATIENCE, "there is no {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

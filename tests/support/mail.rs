@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::cli::{text, until};
+use super::cli::text;
+use super::server::wait_for;
 
 /// A program of ours in Python, with the packages of `xtask/requirements.txt`.
 pub(crate) fn python(script: &str) -> Command {
@@ -63,7 +64,7 @@ impl MailServer {
     /// The `number`th mail that is accepted, from 1; waits for it.
     pub(crate) fn mail(&self, number: usize) -> Value {
         let path = self.directory.path().join(format!("{number}.eml"));
-        until("a mail", || path.exists().then_some(()));
+        wait_for("a mail", || path.exists().then_some(()));
         let output = python("tests/support/read_mail.py")
             .arg(text(&path))
             .output()

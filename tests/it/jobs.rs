@@ -1,0 +1,574 @@
+//! Jobs are carried out, whatever happens to the processes that do so: with the real binary, killed, stopped and asked to
+//! stop.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus};
+use std::time::{Duration, Instant};
+
+use export_room::app::{App, Service};
+use export_room::clock::Clock;
+use export_room::config::Config;
+use export_room::export::report::hex;
+use export_room::jobs::sqlite::SqliteQueue;
+use export_room::jobs::sweeper::{Swept, sweep};
+use export_room::jobs::{
+    CancelOutcome, Claim, FileExportWork, Job, JobError, JobId, JobQueue, JobState, NewJob,
+    Settlement, Work,
+};
+use export_room::store::directory::UserId;
+use export_room::store::sqlite::SqliteDirectory;
+use export_room::store::user_data::{UserDataFile, UserDataFiles};
+use rustix::process::{Pid, Signal, kill_process};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::cli::{command, run, text};
+use crate::support::generate;
+
+/// Longer than anything takes on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+const JOB: &str = "abcdefghijk234567";
+/// Messages that take a while.
+const MANY: u64 = 60_000;
+const FEW: u64 = 2_000;
+
+/// A workspace with a queue and a place for exports.
+struct Bed {
+    directory: TempDir,
+    database: PathBuf,
+    store: PathBuf,
+    queue: SqliteQueue,
+}
+
+/// A process of `export-room work`; killed when the test is over.
+struct Worker {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Bed {
+    fn new(messages: u64) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (dump, database) = (
+            directory.path().join("dump"),
+            directory.path().join("chat.db"),
+        );
+        generate::dump(&dump, messages).unwrap();
+        let address = format!("sqlite:{}", database.display());
+        let ran = run(&["import", text(&dump), "--workspace", &address]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        Self {
+            store: directory.path().join("store"),
+            queue: SqliteQueue::open(&database).unwrap(),
+            directory,
+            database,
+        }
+    }
+
+    /// Enqueues an export of the room, as a request does.
+    async fn enqueue(&self, id: &str, rid: &str) {
+        let job = NewJob {
+            id: JobId(id.to_owned()),
+            owner: UserId("user0000000000001".to_owned()),
+            rid: Some(rid.to_owned()),
+            work: Work::FileExport(FileExportWork {
+                rid: rid.to_owned(),
+                format: "html".to_owned(),
+                date_from: None,
+                date_to: None,
+                from: None,
+                to: Clock::System.now(),
+            }),
+            same: None,
+            run_at: Clock::System.now(),
+        };
+        self.queue.enqueue(&job, job.run_at, 100).await.unwrap();
+    }
+
+    /// Starts a worker with a short lease; `order` is what it is to do at a step.
+    fn worker(&self, name: &str, order: Option<&str>, settings: &[&str]) -> Worker {
+        let log = self.directory.path().join(name);
+        let mut command = command(&["work"]);
+        command
+            .env_remove("SOURCE_DATE_EPOCH")
+            .args([
+                "--workspace",
+                &format!("sqlite:{}", self.database.display()),
+            ])
+            .args([
+                "--set",
+                &format!("store.directory={}", self.store.display()),
+            ])
+            .stderr(File::create(&log).unwrap());
+        let usual = [
+            "jobs.lease=2s",
+            "jobs.heartbeat=200ms",
+            "jobs.poll=100ms",
+            "jobs.backoff=10ms",
+        ];
+        for setting in usual.iter().chain(settings) {
+            command.args(["--set", setting]);
+        }
+        if let Some(order) = order {
+            command.env("EXPORT_ROOM_STOP_AT", order);
+        }
+        let child = command.spawn().unwrap();
+        Worker { child, log }
+    }
+
+    /// A worker with the job that is stopped at a step.
+    ///
+    /// `None` when it was stopped in the middle of a transaction of another thread: nobody can write before it goes on,
+    /// so that there is no second worker.
+    async fn stopped_worker(&self, step: &str, settings: &[&str]) -> Option<Worker> {
+        self.enqueue(JOB, generate::ROOM).await;
+        // One job at a time: who is busy does not look for more.
+        let settings = [settings, &["jobs.workers=1"]].concat();
+        let worker = self.worker("first", Some(&format!("{step}:stop")), &settings);
+        worker.stopped().await;
+        let probe = rusqlite::Connection::open(&self.database).unwrap();
+        probe.busy_timeout(Duration::from_millis(200)).unwrap();
+        let free = probe.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+        free.is_ok().then_some(worker)
+    }
+
+    async fn job(&self, id: &str) -> Job {
+        self.queue
+            .job(&JobId(id.to_owned()))
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    async fn until(&self, id: &str, state: JobState, worker: &Worker) -> Job {
+        let begun = Instant::now();
+        loop {
+            let job = self.job(id).await;
+            if job.state == state {
+                return job;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{job:#?}\n{}", worker.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Everything in the place for exports.
+    fn stored(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(&self.store) else {
+            return Vec::new();
+        };
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    async fn records(&self) -> Vec<UserDataFile> {
+        let records = SqliteDirectory::open(&self.database).unwrap();
+        records.created_before(i64::MAX, 10).await.unwrap()
+    }
+
+    /// The job is done, and there is exactly one record and one file, whole, made by the claim `epoch`.
+    async fn assert_exported(&self, epoch: u64) {
+        let job = self.job(JOB).await;
+        assert_eq!((job.state, job.epoch), (JobState::Done, epoch));
+        let records = self.records().await;
+        let [record] = records.as_slice() else {
+            panic!("{records:?}");
+        };
+        let name = format!("{JOB}.{}", record.extension.as_deref().unwrap());
+        let expected = if epoch == 1 {
+            format!("{JOB}.zip")
+        } else {
+            format!("{JOB}.{epoch}.zip")
+        };
+        assert_eq!((&record.id[..], &name), (JOB, &expected));
+        assert_eq!(self.stored(), [name.clone()]);
+        let path = self.store.join(name);
+        let mut content = Vec::new();
+        let bytes = io::copy(&mut File::open(&path).unwrap(), &mut content).unwrap();
+        let digest = hex(&Sha256::digest(&content));
+        assert_eq!(
+            (record.size, record.sha256.as_deref()),
+            (bytes, Some(&*digest))
+        );
+        let outcome = job.outcome.unwrap();
+        assert_eq!(
+            (outcome.bytes, outcome.sha256.as_deref()),
+            (Some(bytes), Some(&*digest))
+        );
+        assert!(
+            outcome.no_mail.is_some(),
+            "nobody has said how to send mail"
+        );
+        let verified = run(&["verify", text(&path)]);
+        assert_eq!(verified.code, 0, "{}", verified.stderr);
+    }
+
+    async fn assert_nothing_left(&self) {
+        assert_eq!(self.stored(), Vec::<String>::new());
+        assert!(self.records().await.is_empty());
+    }
+}
+
+impl Worker {
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until the process is stopped (`T` in proc_pid_stat(5)).
+    async fn stopped(&self) {
+        let stat = format!("/proc/{}/stat", self.child.id());
+        let is_stopped = || {
+            let stat = fs::read_to_string(&stat).unwrap();
+            stat.rsplit(')')
+                .next()
+                .unwrap()
+                .trim_start()
+                .starts_with('T')
+        };
+        self.wait_for("it is stopped", is_stopped).await;
+    }
+
+    async fn wait_for(&self, what: &str, happened: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !happened() {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "waited for: {what}\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn ended(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "it does not end\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Asks it to stop and waits for its end.
+    async fn stop(&mut self) {
+        self.wait_for("it works", || self.log().contains("worker started"))
+            .await;
+        self.signal(Signal::TERM);
+        let status = self.ended().await;
+        assert_eq!(status.code(), Some(0), "{}", self.log());
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may have ended before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A workspace, and a worker that is stopped at a step of the job.
+async fn stopped(messages: u64, step: &str, settings: &[&str]) -> (Bed, Worker) {
+    loop {
+        let bed = Bed::new(messages);
+        if let Some(worker) = bed.stopped_worker(step, settings).await {
+            return (bed, worker);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_accepted_is_carried_out() {
+    let bed = Bed::new(FEW);
+    bed.enqueue(JOB, generate::ROOM).await;
+    let mut worker = bed.worker("worker", None, &[]);
+    let job = bed.until(JOB, JobState::Done, &worker).await;
+    worker.stop().await;
+    bed.assert_exported(1).await;
+    assert_eq!((job.attempt, job.error, job.progress), (1, None, None));
+    let report = job.outcome.unwrap().report.unwrap();
+    assert_eq!(report["messages"]["rendered"], FEW);
+    for part in [
+        "job begun",
+        "job ended",
+        "export finished",
+        JOB,
+        generate::ROOM,
+    ] {
+        assert!(
+            worker.log().contains(part),
+            "{part} is not in\n{}",
+            worker.log()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_process_may_be_killed_at_any_step() {
+    let bed = Bed::new(FEW);
+    for (step, epoch) in [
+        ("begin", 2),
+        ("write", 2),
+        ("publish", 2),
+        ("record", 2),
+        ("settled", 1),
+    ] {
+        bed.enqueue(JOB, generate::ROOM).await;
+        let mut first = bed.worker("first", Some(&format!("{step}:kill")), &[]);
+        let status = first.ended().await;
+        assert_eq!(status.code(), None, "{step}: {}", first.log());
+        let mut second = bed.worker("second", None, &[]);
+        bed.until(JOB, JobState::Done, &second).await;
+        second.stop().await;
+        bed.assert_exported(epoch).await;
+        // The next step begins anew.
+        let service = service(&bed, Clock::System, &[]).await;
+        let record = bed.records().await.remove(0);
+        service.exports.delete(&record).await.unwrap();
+        service.user_data.remove(JOB).await.unwrap();
+        assert!(service.queue.remove(&JobId(JOB.to_owned())).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn who_sleeps_through_the_lease_is_fenced_off() {
+    for step in ["write", "publish", "record"] {
+        let (bed, mut first) = stopped(FEW, step, &[]).await;
+        let mut second = bed.worker("second", None, &[]);
+        bed.until(JOB, JobState::Done, &second).await;
+        first.signal(Signal::CONT);
+        first
+            .wait_for("it knows", || {
+                first.log().contains("another worker took the job over")
+            })
+            .await;
+        first.stop().await;
+        second.stop().await;
+        bed.assert_exported(2).await;
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_export_leaves_nothing() {
+    let (bed, mut worker) = stopped(MANY, "write", &[]).await;
+    assert!(bed.stored()[0].ends_with(".part"));
+    let asked = bed
+        .queue
+        .cancel(&JobId(JOB.to_owned()), Clock::System.now())
+        .await
+        .unwrap();
+    assert_eq!(asked, Some(CancelOutcome::Requested));
+    worker.signal(Signal::CONT);
+    bed.until(JOB, JobState::Cancelled, &worker).await;
+    worker.stop().await;
+    bed.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_running_job_may_finish_or_is_handed_over() {
+    // Asked once, with time; asked once, without; asked twice.
+    for (signals, grace, finishes) in [
+        (&[Signal::TERM][..], "60s", true),
+        (&[Signal::TERM][..], "1ms", false),
+        (&[Signal::TERM, Signal::INT][..], "60s", false),
+    ] {
+        let (bed, mut worker) = stopped(MANY, "write", &[&format!("jobs.grace={grace}")]).await;
+        for signal in signals {
+            worker.signal(*signal);
+        }
+        worker.signal(Signal::CONT);
+        assert_eq!(worker.ended().await.code(), Some(0), "{}", worker.log());
+        if !finishes {
+            let job = bed.job(JOB).await;
+            assert_eq!(
+                (job.state, job.attempt, job.error),
+                (JobState::Queued, 0, None)
+            );
+            bed.assert_nothing_left().await;
+            let mut other = bed.worker("other", None, &[]);
+            bed.until(JOB, JobState::Done, &other).await;
+            other.stop().await;
+        }
+        bed.assert_exported(if finishes { 1 } else { 2 }).await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_says_so_to_the_one_who_asked() {
+    let bed = Bed::new(FEW);
+    // Nothing fits onto /proc.
+    for (rid, settings, code, part, attempts) in [
+        ("no-such-room", &[][..], "room-gone", "does not exist", 1),
+        (
+            generate::ROOM,
+            &["store.directory=/proc", "jobs.attempts=2"],
+            "no-space",
+            "not enough space",
+            2,
+        ),
+    ] {
+        bed.enqueue(JOB, rid).await;
+        let mut worker = bed.worker("worker", None, settings);
+        let job = bed.until(JOB, JobState::Failed, &worker).await;
+        worker.stop().await;
+        let JobError {
+            code: found,
+            message,
+        } = job.error.unwrap();
+        assert_eq!((&*found, job.attempt), (code, attempts), "{message}");
+        assert!(
+            message.contains(part) && !message.contains('/'),
+            "{message}"
+        );
+        assert!(worker.log().contains("export failed"), "{}", worker.log());
+        bed.assert_nothing_left().await;
+        assert!(bed.queue.remove(&JobId(JOB.to_owned())).await.unwrap());
+    }
+}
+
+#[test]
+fn a_dump_is_not_worked_on() {
+    let directory = tempfile::tempdir().unwrap();
+    for (address, part) in [
+        (
+            format!("dump:{}", directory.path().display()),
+            "export-room import",
+        ),
+        (String::new(), "names no file"),
+        (
+            format!("sqlite:{}/none.db", directory.path().display()),
+            "export-room import",
+        ),
+    ] {
+        let ran = run(&["work", "--workspace", &address]);
+        assert_eq!(ran.code, 2);
+        assert!(ran.stderr.contains(part), "{address}: {}", ran.stderr);
+    }
+}
+
+async fn service(bed: &Bed, clock: Clock, settings: &[(&str, &str)]) -> Service {
+    let mut flags = vec![
+        (
+            "workspace.address",
+            format!("sqlite:{}", bed.database.display()),
+        ),
+        ("store.directory", bed.store.display().to_string()),
+    ];
+    flags.extend(
+        settings
+            .iter()
+            .map(|(key, value)| (*key, (*value).to_owned())),
+    );
+    let file = PathBuf::from("/dev/null");
+    let config = Config::load(Some(&file), std::iter::empty(), &flags).unwrap();
+    let app = App {
+        clock,
+        cancel: CancellationToken::new(),
+    };
+    app.service(config).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_sweeper_removes_what_nobody_needs_and_nothing_else() {
+    const DAY: i64 = 86_400_000;
+    let ids = [
+        "aaaaaaaaaaaaaaaaa",
+        "bbbbbbbbbbbbbbbbb",
+        "ccccccccccccccccc",
+    ];
+    let [waits, runs, failed] = ids;
+    let bed = Bed::new(FEW);
+    bed.enqueue(JOB, generate::ROOM).await;
+    let mut worker = bed.worker("worker", None, &[]);
+    bed.until(JOB, JobState::Done, &worker).await;
+    worker.stop().await;
+    // The three in their states.
+    let now = Clock::System.now();
+    for (id, run_at) in [(waits, now + DAY), (runs, now), (failed, now)] {
+        bed.enqueue(id, generate::ROOM).await;
+        let claim = Claim {
+            worker: "test",
+            kinds: &Work::KINDS,
+            now: Clock::System.now(),
+            until: now + 100 * DAY,
+            per_owner: 9,
+            attempts: 9,
+        };
+        let (_, fence) = bed.queue.claim(&claim).await.unwrap().unwrap();
+        let settlement = match id {
+            _ if id == waits => Settlement::Retry {
+                at: run_at,
+                error: JobError::internal(),
+            },
+            _ if id == failed => Settlement::Failed(JobError::internal()),
+            _ => continue,
+        };
+        bed.queue.settle(&fence, settlement, now).await.unwrap();
+    }
+    // What dead workers left of each, and what is somebody else's.
+    let left: Vec<String> = ids
+        .iter()
+        .chain(&[JOB, "ddddddddddddddddd"])
+        .map(|id| format!(".export-room-{id}-9.part"))
+        .collect();
+    for name in &left {
+        fs::write(bed.store.join(name), b"PK").unwrap();
+    }
+    fs::write(bed.store.join("notes.txt"), b"mine").unwrap();
+
+    let settings = [("store.keep", "30d"), ("jobs.forget", "60d")];
+    let now_service = service(&bed, Clock::System, &settings).await;
+    let swept = sweep(&now_service).await.unwrap();
+    assert_eq!(
+        swept,
+        Swept {
+            expired: 0,
+            leftovers: 2,
+            forgotten: 0
+        }
+    );
+    let kept = |whole: bool| {
+        let mut names: Vec<String> = [waits, runs, "ddddddddddddddddd"]
+            .map(|id| format!(".export-room-{id}-9.part"))
+            .to_vec();
+        names.extend(whole.then(|| format!("{JOB}.zip")));
+        names.push("notes.txt".to_owned());
+        names.sort();
+        names
+    };
+    assert_eq!(bed.stored(), kept(true));
+    assert_eq!(
+        sweep(&now_service).await.unwrap(),
+        Swept::default(),
+        "again changes nothing"
+    );
+
+    let month = service(&bed, Clock::Fixed(now + 31 * DAY), &settings).await;
+    assert_eq!(sweep(&month).await.unwrap().expired, 1);
+    assert_eq!(bed.stored(), kept(false));
+    assert!(bed.records().await.is_empty());
+    let gone = |id: &str| {
+        let (queue, id) = (&bed.queue, JobId(id.to_owned()));
+        async move { queue.job(&id).await.unwrap().is_none() }
+    };
+    assert!(gone(JOB).await && !gone(failed).await);
+    let season = service(&bed, Clock::Fixed(now + 61 * DAY), &settings).await;
+    assert_eq!(sweep(&season).await.unwrap().forgotten, 1);
+    assert!(gone(failed).await && !gone(waits).await && !gone(runs).await);
+}
