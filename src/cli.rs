@@ -50,7 +50,7 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Set up a sample workspace and export a room of it.
+    /// Set up a sample workspace, export a room of it, and answer requests for more.
     Demo(demo::DemoOptions),
     /// Load a mongodump backup into a workspace file.
     Import(import::ImportOptions),
