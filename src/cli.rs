@@ -117,12 +117,15 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
         clock,
         cancel: tokio_util::sync::CancellationToken::new(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
+    let is_service = matches!(options.command, Command::Serve(_) | Command::Work(_));
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // One command does one thing; a service answers many at a time, with all cores.
+    if !is_service {
+        runtime.worker_threads(1);
+    }
+    let runtime = runtime.enable_all().build()?;
     // A service stops in two steps and watches the signals itself.
-    if !matches!(options.command, Command::Serve(_) | Command::Work(_)) {
+    if !is_service {
         runtime.spawn(cancel_on_signal(app.clone()));
     }
     let result = runtime.block_on(async {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,7 +20,7 @@ use super::cli::{command, text};
 use super::dump::{DumpBuilder, Form};
 
 /// How long anything that must happen may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A user's credentials: id and token.
 pub(crate) type Who = (&'static str, &'static str);
@@ -305,10 +305,14 @@ impl Server {
         let _ = stream.write_all(bytes);
         let mut answer = Vec::new();
         let mut buffer = [0; 4096];
-        while let Ok(read) = stream.read(&mut buffer)
-            && read > 0
-        {
-            answer.extend_from_slice(&buffer[..read]);
+        loop {
+            match stream.read(&mut buffer) {
+                Ok(read) if read > 0 => answer.extend_from_slice(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    panic!("the server keeps the connection")
+                }
+                Ok(_) | Err(_) => break,
+            }
         }
         String::from_utf8(answer).unwrap()
     }
