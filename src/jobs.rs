@@ -307,6 +307,10 @@ pub struct Renewal {
 
 /// How a claim ends.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each running job"
+)]
 pub enum Settlement {
     /// The work is done. Record and end are written together, or not at all.
     Done {

@@ -8,6 +8,7 @@ mod range;
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -105,10 +106,12 @@ const PARAMETER: &AsciiSet = &NON_ALPHANUMERIC
 pub async fn download(
     State(http): State<Http>,
     call: Call,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     query: Query,
     parts: Parts,
 ) -> Response {
+    // What is no text is the id of nothing.
+    let Path(id) = id.unwrap_or_else(|_| Path(String::new()));
     match answer(&http, &call, &id, &query, &parts).await {
         Ok(response) => response,
         Err(error) => {

@@ -5,16 +5,19 @@ use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{
+    ComponentsBuilder, Content, InfoBuilder, OpenApi, OpenApiBuilder, Ref, ResponseBuilder,
+};
 use utoipa_swagger_ui::Config;
 
 use super::Http;
-use super::error::{ApiError, mark};
+use super::error::{ApiError, JSON, mark};
 
 /// Where the document is.
 const ADDRESS: &str = "/openapi.json";
@@ -28,7 +31,15 @@ pub(super) fn frame() -> OpenApi {
     let key = |header| SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(header)));
     let credentials = ComponentsBuilder::new()
         .security_scheme("userId", key("X-User-Id"))
-        .security_scheme("authToken", key("X-Auth-Token"));
+        .security_scheme("authToken", key("X-Auth-Token"))
+        .response(
+            "MethodNotAllowed",
+            ResponseBuilder::new()
+                .description(
+                    "Any route, to a method that it does not have; `Allow` says which it has",
+                )
+                .content(JSON, Content::new(Some(Ref::from_schema_name("Failure")))),
+        );
     let info = InfoBuilder::new()
         .title("Export Room")
         .version(env!("CARGO_PKG_VERSION"))
@@ -72,10 +83,12 @@ pub(super) fn pages() -> Router<Http> {
         // Its links are relative to a directory.
         .route("/docs", get(async || Redirect::permanent("/docs/")))
         .route("/docs/", get(async || page("")))
-        .route(
-            "/docs/{*file}",
-            get(async |Path(file): Path<String>| page(&file)),
-        )
+        .route("/docs/{*file}", get(asset))
+}
+
+async fn asset(file: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
+    let Path(file) = file.map_err(|_| ApiError::NotFound)?;
+    page(&file)
 }
 
 fn page(file: &str) -> Result<Response, ApiError> {

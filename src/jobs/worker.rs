@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use serde_json::Value;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::steps::{self, Step};
@@ -24,11 +24,11 @@ use crate::mail::ready::send_ready;
 use crate::store::user_data::UserDataFile;
 use crate::telemetry;
 
-/// Attempts of a mail, instead of `jobs.attempts`: a mail server may be away for hours, and with the default wait these
-/// are most of a day's working hours.
+/// Attempts of a mail, instead of `jobs.attempts`: a mail server may be away for hours. With the default wait these take
+/// some eight hours.
 const MAIL_ATTEMPTS: u32 = 20;
 /// No wait between attempts is longer.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// How often the end of a job is tried to be written, a heartbeat apart; after that its lease runs out.
 const SETTLE_ATTEMPTS: u32 = 5;
 
@@ -51,6 +51,8 @@ impl Worker {
             service,
         });
         let jobs = &worker.service.config.jobs;
+        let store = worker.service.exports.describe();
+        tracing::info!(workers = jobs.workers, store, "worker started");
         let mut running = JoinSet::new();
         while !soft.is_cancelled() && !hard.is_cancelled() {
             while running.len() < jobs.workers
@@ -170,7 +172,8 @@ impl Worker {
         stop: &CancellationToken,
     ) -> (Result<Settlement, Failure>, Kept) {
         let jobs = &self.service.config.jobs;
-        let mut beats = interval(jobs.heartbeat);
+        // The claim itself was the first.
+        let mut beats = interval_at(tokio::time::Instant::now() + jobs.heartbeat, jobs.heartbeat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pace = Pace::begin(Instant::now());
         let mut kept = Kept::Held;
@@ -199,7 +202,7 @@ impl Worker {
                 Err(QueueError::LeaseLost(_)) => kept = Kept::Lost,
                 // Perhaps the next one succeeds; if not, the job is taken over, and settling it is refused.
                 Err(error) => {
-                    tracing::warn!(job = fence.id.0, %error, "the lease cannot be renewed")
+                    tracing::warn!(job = fence.id.0, %error, "the lease cannot be renewed");
                 }
             }
             if kept != Kept::Held {
@@ -276,7 +279,7 @@ impl Worker {
         match self.service.exports.clean(&job.id.0, keep).await {
             Ok(0) => {}
             Ok(files) => {
-                tracing::info!(job = job.id.0, files, "removed what earlier attempts left")
+                tracing::info!(job = job.id.0, files, "removed what earlier attempts left");
             }
             Err(error) => {
                 tracing::warn!(job = job.id.0, %error, "what earlier attempts left cannot be removed");

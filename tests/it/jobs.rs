@@ -29,7 +29,7 @@ use crate::support::cli::{command, run, text};
 use crate::support::generate;
 
 /// Longer than anything takes on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 const JOB: &str = "abcdefghijk234567";
 /// Messages that take a while.
 const MANY: u64 = 60_000;
@@ -119,6 +119,22 @@ impl Bed {
         Worker { child, log }
     }
 
+    /// A worker with the job that is stopped at a step.
+    ///
+    /// `None` when it was stopped in the middle of a transaction of another thread: nobody can write before it goes on,
+    /// so that there is no second worker.
+    async fn stopped_worker(&self, step: &str, settings: &[&str]) -> Option<Worker> {
+        self.enqueue(JOB, generate::ROOM).await;
+        // One job at a time: who is busy does not look for more.
+        let settings = [settings, &["jobs.workers=1"]].concat();
+        let worker = self.worker("first", Some(&format!("{step}:stop")), &settings);
+        worker.stopped().await;
+        let probe = rusqlite::Connection::open(&self.database).unwrap();
+        probe.busy_timeout(Duration::from_millis(200)).unwrap();
+        let free = probe.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+        free.is_ok().then_some(worker)
+    }
+
     async fn job(&self, id: &str) -> Job {
         self.queue
             .job(&JobId(id.to_owned()))
@@ -171,7 +187,7 @@ impl Bed {
             format!("{JOB}.{epoch}.zip")
         };
         assert_eq!((&record.id[..], &name), (JOB, &expected));
-        assert_eq!(self.stored(), [name.clone()]);
+        assert_eq!(self.stored(), std::slice::from_ref(&name));
         let path = self.store.join(name);
         let mut content = Vec::new();
         let bytes = io::copy(&mut File::open(&path).unwrap(), &mut content).unwrap();
@@ -208,7 +224,7 @@ impl Worker {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits until the process is stopped (`T` in proc_pid_stat(5)).
+    /// Waits until the process is stopped (`T` in `proc_pid_stat(5)`).
     async fn stopped(&self) {
         let stat = format!("/proc/{}/stat", self.child.id());
         let is_stopped = || {
@@ -251,6 +267,8 @@ impl Worker {
 
     /// Asks it to stop and waits for its end.
     async fn stop(&mut self) {
+        self.wait_for("it works", || self.log().contains("worker started"))
+            .await;
         self.signal(Signal::TERM);
         let status = self.ended().await;
         assert_eq!(status.code(), Some(0), "{}", self.log());
@@ -262,6 +280,16 @@ impl Drop for Worker {
         // It may have ended before.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A workspace, and a worker that is stopped at a step of the job.
+async fn stopped(messages: u64, step: &str, settings: &[&str]) -> (Bed, Worker) {
+    loop {
+        let bed = Bed::new(messages);
+        if let Some(worker) = bed.stopped_worker(step, settings).await {
+            return (bed, worker);
+        }
     }
 }
 
@@ -321,10 +349,7 @@ async fn a_process_may_be_killed_at_any_step() {
 #[tokio::test]
 async fn who_sleeps_through_the_lease_is_fenced_off() {
     for step in ["write", "publish", "record"] {
-        let bed = Bed::new(FEW);
-        bed.enqueue(JOB, generate::ROOM).await;
-        let mut first = bed.worker("first", Some(&format!("{step}:stop")), &[]);
-        first.stopped().await;
+        let (bed, mut first) = stopped(FEW, step, &[]).await;
         let mut second = bed.worker("second", None, &[]);
         bed.until(JOB, JobState::Done, &second).await;
         first.signal(Signal::CONT);
@@ -341,11 +366,8 @@ async fn who_sleeps_through_the_lease_is_fenced_off() {
 
 #[tokio::test]
 async fn a_cancelled_export_leaves_nothing() {
-    let bed = Bed::new(MANY);
-    bed.enqueue(JOB, generate::ROOM).await;
-    let mut worker = bed.worker("worker", Some("write:stop"), &[]);
-    worker.stopped().await;
-    assert!(bed.stored()[0].ends_with(".part"));
+    let (bed, mut worker) = stopped(MANY, "write", &[]).await;
+    assert!(bed.stored()[0].contains(".part"));
     let asked = bed
         .queue
         .cancel(&JobId(JOB.to_owned()), Clock::System.now())
@@ -366,14 +388,7 @@ async fn a_running_job_may_finish_or_is_handed_over() {
         (&[Signal::TERM][..], "1ms", false),
         (&[Signal::TERM, Signal::INT][..], "60s", false),
     ] {
-        let bed = Bed::new(MANY);
-        bed.enqueue(JOB, generate::ROOM).await;
-        let mut worker = bed.worker(
-            "worker",
-            Some("write:stop"),
-            &[&format!("jobs.grace={grace}")],
-        );
-        worker.stopped().await;
+        let (bed, mut worker) = stopped(MANY, "write", &[&format!("jobs.grace={grace}")]).await;
         for signal in signals {
             worker.signal(*signal);
         }

@@ -557,24 +557,14 @@ async fn what_failed_is_tried_again_when_it_is_time(place: impl Place) {
     );
 }
 
-async fn what_ended_is_listed_counted_removed_and_forgotten(place: impl Place) {
+async fn a_users_jobs_are_listed_in_pages(place: impl Place) {
     let queue = place.queue();
     for (name, owner, at) in [("a", "u", 1), ("b", "u", 2), ("c", "u", 2), ("d", "v", 3)] {
         add(&*queue, export(name, owner, at)).await;
     }
     add(&*queue, mail("m", "u", 4)).await;
-    let page = async |filter: JobFilter<'_>| {
-        let (jobs, total) = queue.jobs(&filter).await.unwrap();
-        (
-            jobs.into_iter()
-                .map(|job| job.id.0)
-                .collect::<Vec<_>>()
-                .join(""),
-            total,
-        )
-    };
-    let (u, v) = (user("u"), user("v"));
-    let of = |owner, offset, count| JobFilter {
+    let (one, other) = (user("u"), user("v"));
+    let page = |owner, offset, count| JobFilter {
         owner,
         kind: Work::FILE_EXPORT,
         rid: None,
@@ -582,72 +572,81 @@ async fn what_ended_is_listed_counted_removed_and_forgotten(place: impl Place) {
         count,
         oldest_first: false,
     };
-    assert_eq!(page(of(&u, 0, 10)).await, ("cba".to_owned(), 3));
-    assert_eq!(page(of(&u, 1, 1)).await, ("b".to_owned(), 3));
-    assert_eq!(page(of(&u, 9, 1)).await, (String::new(), 3));
-    assert_eq!(page(of(&u, 0, 0)).await, (String::new(), 3));
-    assert_eq!(page(of(&v, 0, 10)).await, ("d".to_owned(), 1));
-    assert_eq!(
-        page(JobFilter {
-            oldest_first: true,
-            ..of(&u, 0, 2)
-        })
-        .await,
-        ("ab".to_owned(), 3)
-    );
-    assert_eq!(
-        page(JobFilter {
-            rid: Some("room of b"),
-            ..of(&u, 0, 9)
-        })
-        .await,
-        ("b".to_owned(), 1)
-    );
-    assert_eq!(
-        page(JobFilter {
-            kind: MAIL,
-            ..of(&u, 0, 9)
-        })
-        .await,
-        ("m".to_owned(), 1)
-    );
-
-    // a: done with a file; b: failed; c: cancelled; d: runs; m: a mail that was sent.
-    let (_, a) = take(&*queue, &claim(10)).await.unwrap();
-    let (_, b) = take(&*queue, &claim(10)).await.unwrap();
-    queue.cancel(&id("c"), 20).await.unwrap();
-    take(&*queue, &claim(10)).await.unwrap();
-    let (_, m) = take(&*queue, &claim(10)).await.unwrap();
-    let with_file = Settlement::Done {
-        outcome: Outcome::default(),
-        file: Some(record("a", "S")),
-        then: Vec::new(),
+    let oldest_first = JobFilter {
+        oldest_first: true,
+        ..page(&one, 0, 2)
     };
-    queue.settle(&a, with_file, 20).await.unwrap();
-    queue
-        .settle(&b, Settlement::Failed(error("x")), 20)
-        .await
-        .unwrap();
-    queue.settle(&m, done(), 20).await.unwrap();
-    let counts: BTreeMap<_, _> = queue
-        .counts()
-        .await
-        .unwrap()
+    let of_room = JobFilter {
+        rid: Some("room of b"),
+        ..page(&one, 0, 9)
+    };
+    let mails = JobFilter {
+        kind: MAIL,
+        ..page(&one, 0, 9)
+    };
+    for (filter, expected, total) in [
+        (page(&one, 0, 10), "cba", 3),
+        (page(&one, 1, 1), "b", 3),
+        (page(&one, 9, 1), "", 3),
+        (page(&one, 0, 0), "", 3),
+        (page(&one, u64::MAX, u64::MAX), "", 3),
+        (page(&other, 0, 10), "d", 1),
+        (oldest_first, "ab", 3),
+        (of_room, "b", 1),
+        (mails, "m", 1),
+    ] {
+        let (jobs, found) = queue.jobs(&filter).await.unwrap();
+        let names: String = jobs.into_iter().map(|job| job.id.0).collect();
+        assert_eq!((names.as_str(), found), (expected, total), "{filter:?}");
+    }
+}
+
+/// a: done, with a file; b: failed; c: cancelled; d: runs; m: a mail that was sent.
+async fn in_every_state(queue: &dyn JobQueue) {
+    for name in ["a", "b", "c", "d"] {
+        add(queue, export(name, "u", 1)).await;
+    }
+    add(queue, mail("m", "u", 4)).await;
+    queue.cancel(&id("c"), 20).await.unwrap();
+    for name in ["a", "b", "d", "m"] {
+        let (taken, fence) = take(queue, &claim(10)).await.unwrap();
+        assert_eq!(taken, name);
+        let settlement = match name {
+            "a" => Settlement::Done {
+                outcome: Outcome::default(),
+                file: Some(record("a", "S")),
+                then: Vec::new(),
+            },
+            "b" => Settlement::Failed(error("x")),
+            "m" => done(),
+            _ => continue,
+        };
+        queue.settle(&fence, settlement, 20).await.unwrap();
+    }
+}
+
+async fn jobs_are_counted_by_kind_and_state(place: impl Place) {
+    let queue = place.queue();
+    in_every_state(&*queue).await;
+    add(&*queue, export("e", "u", 1)).await;
+    add(&*queue, export("f", "v", 1)).await;
+    let counts = queue.counts().await.unwrap();
+    let counts: BTreeMap<_, _> = counts
         .into_iter()
         .map(|(kind, state, count)| ((kind, state.name()), count))
         .collect();
-    let of_exports = |state| counts.get(&(Work::FILE_EXPORT.to_owned(), state)).copied();
-    for (state, count) in [
-        ("queued", None),
-        ("running", Some(1)),
-        ("done", Some(1)),
-        ("failed", Some(1)),
-        ("cancelled", Some(1)),
-    ] {
-        assert_eq!(of_exports(state), count, "{state}");
-    }
-    assert_eq!(counts[&(MAIL.to_owned(), "done")], 1);
+    let of = |kind: &str, state| ((kind.to_owned(), state), 1);
+    let mut expected = BTreeMap::from([of(MAIL, "done")]);
+    expected.extend(
+        ["running", "done", "failed", "cancelled"].map(|state| of(Work::FILE_EXPORT, state)),
+    );
+    expected.insert((Work::FILE_EXPORT.to_owned(), "queued"), 2);
+    assert_eq!(counts, expected);
+}
 
+async fn what_ended_without_a_file_is_forgotten(place: impl Place) {
+    let queue = place.queue();
+    in_every_state(&*queue).await;
     assert_eq!(queue.forget(20, 10).await.unwrap(), 0, "not old enough");
     assert_eq!(
         queue.forget(21, 2).await.unwrap(),
@@ -663,11 +662,8 @@ async fn what_ended_is_listed_counted_removed_and_forgotten(place: impl Place) {
         ("d", true),
         ("m", false),
     ] {
-        assert_eq!(
-            queue.job(&id(name)).await.unwrap().is_some(),
-            there,
-            "{name}"
-        );
+        let found = queue.job(&id(name)).await.unwrap();
+        assert_eq!(found.is_some(), there, "{name}");
     }
     assert!(queue.remove(&id("a")).await.unwrap());
     assert!(!queue.remove(&id("a")).await.unwrap());
@@ -758,7 +754,9 @@ macro_rules! keeps_the_contract {
             a_dead_worker_has_so_many_successors
             jobs_are_cancelled_in_every_state
             what_failed_is_tried_again_when_it_is_time
-            what_ended_is_listed_counted_removed_and_forgotten
+            a_users_jobs_are_listed_in_pages
+            jobs_are_counted_by_kind_and_state
+            what_ended_without_a_file_is_forgotten
             racing_workers_never_share_a_claim
         }
     };

@@ -466,7 +466,7 @@ mod tests {
         let directory = UserDataDirectory::new(parent.path()).unwrap();
         let other = "zyxwvutsrqp234567";
         let foreign = [
-            format!("{JOB}"),
+            JOB.to_owned(),
             format!("{JOB}.txt"),
             format!("{JOB}.02.zip"),
             format!("{JOB}.+2.zip"),
