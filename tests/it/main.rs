@@ -7,6 +7,7 @@
 
 mod access;
 mod cli;
+mod clients;
 mod directory;
 mod doctor;
 mod download;
