@@ -50,7 +50,7 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Set up a sample workspace and export a room of it.
+    /// Set up a sample workspace, export a room of it, and answer requests for more.
     Demo(demo::DemoOptions),
     /// Load a mongodump backup into a workspace file.
     Import(import::ImportOptions),
@@ -68,7 +68,7 @@ enum Command {
     Doctor(doctor::DoctorOptions),
     /// Carry out the exports and mails that a server accepted, without a server.
     Work(work::WorkOptions),
-    /// Print the OpenAPI document of the HTTP API.
+    /// Print the description of the HTTP API, as /openapi.json has it.
     Openapi,
 }
 

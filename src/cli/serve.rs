@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use super::service::{ServiceOptions, Shutdown, shutdown_on_signals};
 use crate::app::App;
+use crate::config::Config;
 use crate::http::{Http, listener};
 use crate::jobs::sweeper;
 use crate::jobs::worker::Worker;
@@ -28,13 +29,24 @@ pub(super) async fn run(app: App, options: ServeOptions) -> anyhow::Result<ExitC
     let listen = options
         .listen
         .map(|listen| ("http.listen", listen.to_string()));
-    let mut config = options.service.load(listen.as_slice())?;
+    let config = options.service.load(listen.as_slice())?;
     start_log(&config.log)?;
-    let _figures = telemetry::record();
-    let Shutdown { soft, hard } = shutdown_on_signals()?;
+    let shutdown = shutdown_on_signals()?;
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("cannot answer on {}", config.http.listen))?;
+    serve(&app, config, listener, shutdown).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Answers on a listener and does what is accepted, until it is asked to stop.
+pub(super) async fn serve(
+    app: &App,
+    mut config: Config,
+    listener: TcpListener,
+    Shutdown { soft, hard }: Shutdown,
+) -> anyhow::Result<()> {
+    let _figures = telemetry::record();
     // Links name the port that was found.
     config.http.listen = listener.local_addr()?;
     let address = config.http.listen;
@@ -51,5 +63,5 @@ pub(super) async fn run(app: App, options: ServeOptions) -> anyhow::Result<ExitC
     listener::serve(listener, Http::new(service), soft, hard).await;
     worker.await?;
     sweeper.await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

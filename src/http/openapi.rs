@@ -5,16 +5,19 @@ use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{
+    ComponentsBuilder, Content, InfoBuilder, OpenApi, OpenApiBuilder, Ref, ResponseBuilder,
+};
 use utoipa_swagger_ui::Config;
 
 use super::Http;
-use super::error::{ApiError, mark};
+use super::error::{ApiError, Failure, JSON, mark};
 
 /// Where the document is.
 const ADDRESS: &str = "/openapi.json";
@@ -28,7 +31,15 @@ pub(super) fn frame() -> OpenApi {
     let key = |header| SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(header)));
     let credentials = ComponentsBuilder::new()
         .security_scheme("userId", key("X-User-Id"))
-        .security_scheme("authToken", key("X-Auth-Token"));
+        .security_scheme("authToken", key("X-Auth-Token"))
+        .response(
+            "MethodNotAllowed",
+            ResponseBuilder::new()
+                .description(
+                    "Any route, to a method that it does not have; `Allow` says which it has",
+                )
+                .content(JSON, Content::new(Some(Ref::from_schema_name("Failure")))),
+        );
     let info = InfoBuilder::new()
         .title("Export Room")
         .version(env!("CARGO_PKG_VERSION"))
@@ -43,13 +54,10 @@ pub(super) fn frame() -> OpenApi {
 }
 
 /// The document as text, as it is kept beside the sources.
-pub fn text() -> String {
-    let mut text = super::routes()
-        .into_openapi()
-        .to_pretty_json()
-        .expect("the document is made of texts and maps with text keys");
+pub fn text() -> Result<String, serde_json::Error> {
+    let mut text = super::routes().into_openapi().to_pretty_json()?;
     text.push('\n');
-    text
+    Ok(text)
 }
 
 /// This document.
@@ -57,13 +65,20 @@ pub fn text() -> String {
     get,
     path = "/openapi.json",
     tag = "operation",
-    responses((status = 200, description = "The document", body = Object)),
+    responses(
+        (status = 200, description = "The document", body = Object),
+        (status = 500, description = "A failure of the server", body = Failure),
+    ),
 )]
-pub async fn document() -> Response {
-    static TEXT: LazyLock<Bytes> = LazyLock::new(|| text().into());
-    let mut response = TEXT.clone().into_response();
+pub async fn document() -> Result<Response, ApiError> {
+    static TEXT: LazyLock<Result<Bytes, String>> =
+        LazyLock::new(|| text().map(Bytes::from).map_err(|error| error.to_string()));
+    let text = TEXT
+        .clone()
+        .map_err(|error| ApiError::Internal(anyhow::Error::msg(error)))?;
+    let mut response = text.into_response();
     mark(response.headers_mut());
-    response
+    Ok(response)
 }
 
 /// The page that shows the document.
@@ -72,10 +87,12 @@ pub(super) fn pages() -> Router<Http> {
         // Its links are relative to a directory.
         .route("/docs", get(async || Redirect::permanent("/docs/")))
         .route("/docs/", get(async || page("")))
-        .route(
-            "/docs/{*file}",
-            get(async |Path(file): Path<String>| page(&file)),
-        )
+        .route("/docs/{*file}", get(asset))
+}
+
+async fn asset(file: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
+    let Path(file) = file.map_err(|_| ApiError::NotFound)?;
+    page(&file)
 }
 
 fn page(file: &str) -> Result<Response, ApiError> {

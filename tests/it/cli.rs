@@ -484,7 +484,7 @@ fn an_interrupt_leaves_no_file_and_says_so() {
 fn the_demo_works_twice_in_an_empty_directory() {
     let directory = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        let ran = ran(command(&["demo"]).current_dir(directory.path()));
+        let ran = ran(command(&["demo", "--no-serve"]).current_dir(directory.path()));
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         assert!(
             ran.stderr.contains("unzip -d export-room-demo/general"),

@@ -7,16 +7,20 @@
 
 mod access;
 mod cli;
+mod clients;
 mod directory;
 mod doctor;
+mod download;
 mod endpoint;
 mod exports;
 mod fuzz_seeds;
 mod hostile_dumps;
 mod import;
 mod jobs;
+mod login;
 mod mail;
 mod memory;
+mod operation;
 mod queue_contract;
 mod sources;
 mod sources_shared;

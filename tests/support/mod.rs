@@ -1,6 +1,7 @@
 //! What several behaviour tests need.
 
 pub(crate) mod cli;
+pub(crate) mod demo;
 pub(crate) mod dump;
 pub(crate) mod generate;
 pub(crate) mod mail;

@@ -15,7 +15,7 @@ struct Tool {
     package: &'static str,
 }
 
-/// Three unpackers, because each is strict about other things; Python for a second opinion on BSON; a browser, because
+/// Three unpackers, because each is strict about other things; Python for a second opinion on BSON; curl for the commands that the demo prints; a browser, because
 /// an exported page is made for one.
 const TOOLS: &[Tool] = &[
     Tool {
@@ -29,6 +29,10 @@ const TOOLS: &[Tool] = &[
     Tool {
         program: "bsdtar",
         package: "libarchive-tools",
+    },
+    Tool {
+        program: "curl",
+        package: "curl",
     },
     Tool {
         program: "python3",
