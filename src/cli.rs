@@ -68,7 +68,7 @@ enum Command {
     Doctor(doctor::DoctorOptions),
     /// Carry out the exports and mails that a server accepted, without a server.
     Work(work::WorkOptions),
-    /// Print the OpenAPI document of the HTTP API.
+    /// Print the description of the HTTP API, as /openapi.json has it.
     Openapi,
 }
 

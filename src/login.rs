@@ -327,9 +327,10 @@ impl Logins {
         settings: &Settings,
     ) -> Result<(), Refusal> {
         let Some(totp) = &user.totp else {
-            return match user.email_two_factor {
-                true => Err(Refusal::MailedCodeRequired),
-                false => Ok(()),
+            return if user.email_two_factor {
+                Err(Refusal::MailedCodeRequired)
+            } else {
+                Ok(())
             };
         };
         let code = code.ok_or(Refusal::CodeRequired)?;

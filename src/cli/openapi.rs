@@ -6,6 +6,6 @@ use std::process::ExitCode;
 use crate::http::openapi;
 
 pub(super) fn run() -> anyhow::Result<ExitCode> {
-    io::stdout().write_all(openapi::text().as_bytes())?;
+    io::stdout().write_all(openapi::text()?.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }

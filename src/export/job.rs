@@ -81,12 +81,12 @@ pub async fn run(
                     reason,
                     ..
                 } = missing;
-                tracing::debug!(job = job.0, message, file, reason, "file missing");
+                tracing::debug!(job = job.0, msg = message, file, reason, "file missing");
             }
         }),
         on_damaged: Box::new({
             let job = job.id.clone();
-            move |message| tracing::debug!(job = job.0, message, "message damaged")
+            move |message| tracing::debug!(job = job.0, msg = message, "message damaged")
         }),
     };
     let (report, written, place) = write(service, fence, request, export, progress)

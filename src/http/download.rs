@@ -117,7 +117,7 @@ pub async fn download(
         Err(error) => {
             tracing::info!(
                 target: "audit",
-                file = names::safe(&id),
+                job = names::safe(&id),
                 ip = %call.client,
                 reason = error.name(),
                 "download refused"
@@ -225,7 +225,7 @@ async fn send(
                 user = owner.user.id.0,
                 username = owner.username,
                 ip = %call.client,
-                file = file.id,
+                job = file.id,
                 from = span.from,
                 bytes = span.length,
                 "download started"
@@ -320,10 +320,10 @@ struct Opened {
 async fn open(http: &Http, file: &UserDataFile, span: Span) -> Result<Opened, ApiError> {
     let missing = |error: BlobError| match error {
         BlobError::Missing(reason) => {
-            tracing::error!(file = file.id, reason, "the file of an export is missing");
+            tracing::error!(job = file.id, reason, "the file of an export is missing");
             ApiError::NotFound
         }
-        other => other.into(),
+        error @ BlobError::Store(_) => error.into(),
     };
     let opened = http.service.exports.open(file, span.from).await;
     let mut reader = opened.map_err(missing)?;
@@ -356,13 +356,13 @@ async fn open(http: &Http, file: &UserDataFile, span: Span) -> Result<Opened, Ap
 
 impl Opened {
     /// Hands it on as far as the client takes it. A client that goes away ends it.
-    fn stream(self, file: String) -> Body {
+    fn stream(self, job: String) -> Body {
         let (sender, body) = Channel::new(WAITING);
-        tokio::spawn(self.pump(sender, file).in_current_span());
+        tokio::spawn(self.pump(sender, job).in_current_span());
         Body::new(body)
     }
 
-    async fn pump(mut self, mut sender: Sender<Bytes, BlobError>, file: String) {
+    async fn pump(mut self, mut sender: Sender<Bytes, BlobError>, job: String) {
         let mut left = self.length;
         let mut next = self.first.take();
         while left > 0 {
@@ -373,11 +373,11 @@ impl Opened {
             let mut chunk = match chunk {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => {
-                    tracing::error!(file, missing = left, "the file of an export is too short");
+                    tracing::error!(job, missing = left, "the file of an export is too short");
                     return sender.abort(BlobError::Missing("the file ends early".to_owned()));
                 }
                 Err(error) => {
-                    tracing::error!(file, %error, missing = left, "a download was cut off");
+                    tracing::error!(job, %error, missing = left, "a download was cut off");
                     return sender.abort(error);
                 }
             };
@@ -385,7 +385,7 @@ impl Opened {
             chunk.truncate(length);
             let size = chunk.len() as u64;
             if sender.send_data(chunk).await.is_err() {
-                tracing::info!(file, missing = left, "the client left a download");
+                tracing::info!(job, missing = left, "the client left a download");
                 return;
             }
             telemetry::downloaded(size);

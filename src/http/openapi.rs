@@ -17,7 +17,7 @@ use utoipa::openapi::{
 use utoipa_swagger_ui::Config;
 
 use super::Http;
-use super::error::{ApiError, JSON, mark};
+use super::error::{ApiError, Failure, JSON, mark};
 
 /// Where the document is.
 const ADDRESS: &str = "/openapi.json";
@@ -54,13 +54,10 @@ pub(super) fn frame() -> OpenApi {
 }
 
 /// The document as text, as it is kept beside the sources.
-pub fn text() -> String {
-    let mut text = super::routes()
-        .into_openapi()
-        .to_pretty_json()
-        .expect("the document is made of texts and maps with text keys");
+pub fn text() -> Result<String, serde_json::Error> {
+    let mut text = super::routes().into_openapi().to_pretty_json()?;
     text.push('\n');
-    text
+    Ok(text)
 }
 
 /// This document.
@@ -68,13 +65,20 @@ pub fn text() -> String {
     get,
     path = "/openapi.json",
     tag = "operation",
-    responses((status = 200, description = "The document", body = Object)),
+    responses(
+        (status = 200, description = "The document", body = Object),
+        (status = 500, description = "A failure of the server", body = Failure),
+    ),
 )]
-pub async fn document() -> Response {
-    static TEXT: LazyLock<Bytes> = LazyLock::new(|| text().into());
-    let mut response = TEXT.clone().into_response();
+pub async fn document() -> Result<Response, ApiError> {
+    static TEXT: LazyLock<Result<Bytes, String>> =
+        LazyLock::new(|| text().map(Bytes::from).map_err(|error| error.to_string()));
+    let text = TEXT
+        .clone()
+        .map_err(|error| ApiError::Internal(anyhow::Error::msg(error)))?;
+    let mut response = text.into_response();
     mark(response.headers_mut());
-    response
+    Ok(response)
 }
 
 /// The page that shows the document.

@@ -55,7 +55,9 @@ pub(super) fn of(error: &ApiError, offer: &Offer<'_>) -> Response {
         Offer::Form { next, name } => body += &form(next, name),
         Offer::Chat(address) if address.starts_with("http") => {
             let address = escaped(address);
-            body += &format!("<p><a href=\"{address}\">{address}</a></p>\n");
+            for part in ["<p><a href=\"", &address, "\">", &address, "</a></p>\n"] {
+                body += part;
+            }
         }
         Offer::Chat(_) | Offer::Nothing => {}
     }

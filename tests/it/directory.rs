@@ -148,9 +148,17 @@ async fn login_tokens_come_and_go(make: &impl AsyncFn(&DumpBuilder) -> Subject) 
             .unwrap();
     };
 
+    let owner = async |hashed| {
+        let owner = subject.directory.token_owner(hashed).await.unwrap();
+        owner.map(|user| user.id.0)
+    };
+
     remove("ann", "unknown").await;
     assert_eq!(stored("ann").await, expected(before));
+    assert_eq!(owner("t20").await, None);
     add("ann", "t20", 20, 3).await;
+    assert_eq!(owner("t20").await.as_deref(), Some("ann"));
+    assert_eq!(owner("t10").await.as_deref(), Some("ann"));
     let left = vec![
         token("t10", 10),
         personal.clone(),
@@ -159,6 +167,7 @@ async fn login_tokens_come_and_go(make: &impl AsyncFn(&DumpBuilder) -> Subject) 
     ];
     assert_eq!(stored("ann").await, expected(ann(left, 20)));
     remove("ann", "t10").await;
+    assert_eq!(owner("t10").await, None);
     let left = vec![personal.clone(), token("t7", 7), token("t20", 20)];
     assert_eq!(stored("ann").await, expected(ann(left, 20)));
     add("ann", "t21", 21, 1).await;

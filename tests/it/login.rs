@@ -1,8 +1,7 @@
 //! Logging in and out over a real socket, as the demo workspace's users.
 
-use std::fmt::Write;
-
 use export_room::clock::Clock;
+use export_room::export::report::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -23,13 +22,6 @@ fn log_in(server: &Server, body: &Value) -> Answer {
 fn me(server: &Server, id: &str, token: &str) -> Answer {
     let headers = [("X-User-Id", id), ("X-Auth-Token", token)];
     server.send("GET", "/api/v1/me", &headers, b"")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
 }
 
 /// The code that heidi's authenticator shows.
