@@ -147,10 +147,12 @@ impl Query {
         self.text(name).ok_or_else(|| missing(name))
     }
 
-    /// A whole number that is not negative.
+    /// A whole number that is not negative, in the range that the document of the API gives it (`int64`).
     pub fn number(&self, name: &'static str) -> Result<Option<u64>, ApiError> {
-        let number = self.text(name).map(str::parse).transpose();
-        number.map_err(|_| wrong(name, "must be a whole number"))
+        let number = |text: &str| text.parse::<i64>().ok()?.try_into().ok();
+        self.text(name)
+            .map(|text| number(text).ok_or_else(|| wrong(name, "must be a whole number")))
+            .transpose()
     }
 }
 

@@ -60,14 +60,12 @@ pub struct Body {
     /// The room's id.
     pub rid: String,
     /// A file to download, or a mail.
-    #[schema(inline)]
     pub r#type: Kind,
     /// File: first day, `YYYY-MM-DD` in UTC, or an RFC 3339 instant. Default: everything before `dateTo`.
     pub date_from: Option<String>,
     /// File: last day, included, or an instant. Default: today.
     pub date_to: Option<String>,
     /// File, required: the form of the export.
-    #[schema(inline)]
     pub format: Option<FormatName>,
     /// Mail: usernames or ids of recipients.
     pub to_users: Option<Vec<String>>,
