@@ -1,7 +1,6 @@
 //! The queue in the workspace file, so that the record of a file and the end of its job are written together.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
@@ -17,8 +16,8 @@ use super::{
     JobState, NewJob, QueueError, Renewal, Settlement, Work,
 };
 use crate::store::StoreError;
-use crate::store::batches::blocking;
 use crate::store::directory::UserId;
+use crate::store::sqlite::turns::Turns;
 use crate::store::sqlite::{put_user_data_file, schema};
 
 /// The table of jobs. An index for each question, so that no question looks at all jobs that ever were:
@@ -54,9 +53,9 @@ const COLUMNS: &str = "id, owner, rid, kind, work, state, attempt, epoch, create
 /// The queue of a workspace file. Several processes may have the same.
 #[derive(Clone, Debug)]
 pub struct SqliteQueue {
-    writes: Arc<Mutex<Connection>>,
+    writes: Turns,
     /// Who only looks does not wait for a write to reach the disk.
-    reads: Arc<Mutex<Connection>>,
+    reads: Turns,
 }
 
 impl SqliteQueue {
@@ -66,8 +65,8 @@ impl SqliteQueue {
         writes.execute_batch(TABLE)?;
         let reads = schema::open_to_serve(path)?;
         Ok(Self {
-            writes: Arc::new(Mutex::new(writes)),
-            reads: Arc::new(Mutex::new(reads)),
+            writes: Turns::new(writes),
+            reads: Turns::new(reads),
         })
     }
 
@@ -75,13 +74,7 @@ impl SqliteQueue {
         &self,
         question: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, QueueError> {
-        let reads = Arc::clone(&self.reads);
-        let answer = blocking(move || {
-            // A question that panicked has changed nothing.
-            let connection = reads.lock().unwrap_or_else(PoisonError::into_inner);
-            question(&connection)
-        });
-        Ok(answer.await?)
+        Ok(self.reads.take(|connection| question(connection)).await?)
     }
 
     /// Runs `change` in one transaction that nobody else's comes between. What it refuses is rolled back.
@@ -89,10 +82,7 @@ impl SqliteQueue {
         &self,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, QueueError> + Send + 'static,
     ) -> Result<T, QueueError> {
-        let writes = Arc::clone(&self.writes);
-        let outcome = blocking(move || {
-            // A transaction that panicked was rolled back when it was dropped.
-            let mut connection = writes.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = self.writes.take(|connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             match change(&transaction) {

@@ -8,6 +8,7 @@ pub(crate) mod query;
 mod rewrite;
 pub(crate) mod schema;
 pub(crate) mod tables;
+pub(crate) mod turns;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -13,6 +13,7 @@ mod bench;
 mod check;
 mod fuzz;
 mod licence;
+mod load;
 mod picture;
 mod run;
 mod test;
@@ -27,6 +28,7 @@ cargo xtask <command>
   check                                 format, lints, documentation, dependency rules, licences
   fuzz [seconds] [target]               fuzz every target (or one) for so long; 30 seconds each by default
   bench [arguments]                     measure in release mode
+  load [seconds]                        200 clients at once on a server in release mode; 30 seconds by default
   picture <export.zip | page.html> <picture.png> [--dark] [--size WIDTHxHEIGHT]
                                         photograph an exported page with a headless browser
   tools                                 only install what the tests need
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         "check" => check::run(),
         "fuzz" => fuzz::run(&arguments),
         "bench" => bench::run(&arguments),
+        "load" => load::run(&arguments),
         "picture" => picture::run(&arguments),
         "tools" => tools::for_tests().map(|_| ()),
         "help" | "--help" | "-h" => {

@@ -1,7 +1,6 @@
 //! Users, what they may do, and records of exports, in a workspace file.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bson::spec::ElementType;
@@ -11,8 +10,8 @@ use rusqlite::{
 };
 use transcript::bson::Doc;
 
+use super::turns::Turns;
 use super::{query, rewrite, schema, tables};
-use crate::store::batches::blocking;
 use crate::store::directory::{
     Directory, LoginName, LoginToken, Settings, Subscription, TeamKind, User, UserId,
     permission_roles, setting_value,
@@ -36,8 +35,8 @@ const SUBSCRIPTION: &str =
 #[derive(Clone, Debug)]
 pub struct SqliteDirectory {
     /// Apart from the other, so that nobody who asks waits for somebody who writes.
-    reads: Arc<Mutex<Connection>>,
-    writes: Arc<Mutex<Connection>>,
+    reads: Turns,
+    writes: Turns,
 }
 
 impl SqliteDirectory {
@@ -49,8 +48,8 @@ impl SqliteDirectory {
         let writes = schema::open_to_serve(path)?;
         let reads = schema::open_to_read(path)?;
         Ok(Self {
-            reads: Arc::new(Mutex::new(reads)),
-            writes: Arc::new(Mutex::new(writes)),
+            reads: Turns::new(reads),
+            writes: Turns::new(writes),
         })
     }
 
@@ -58,30 +57,23 @@ impl SqliteDirectory {
         &self,
         question: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let reads = Arc::clone(&self.reads);
-        blocking(move || {
-            // A question that panicked has changed nothing: the connection only reads.
-            question(&reads.lock().unwrap_or_else(PoisonError::into_inner))
-        })
-        .await
+        self.reads.take(|connection| question(connection)).await
     }
 
     async fn write(
         &self,
         change: impl FnOnce(&Transaction<'_>) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), StoreError> {
-        let writes = Arc::clone(&self.writes);
-        blocking(move || {
-            // A change that panicked was rolled back when its transaction was dropped.
-            let mut connection = writes.lock().unwrap_or_else(PoisonError::into_inner);
-            // Immediate: a transaction that reads first and then wants to write could be refused.
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            change(&transaction)?;
-            transaction.commit()?;
-            Ok(())
-        })
-        .await
+        self.writes
+            .take(|connection| {
+                // Immediate: a transaction that reads first and then wants to write could be refused.
+                let transaction =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                change(&transaction)?;
+                transaction.commit()?;
+                Ok(())
+            })
+            .await
     }
 
     /// A document of a collection without a table of its own.
