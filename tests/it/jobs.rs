@@ -510,7 +510,7 @@ async fn the_sweeper_removes_what_nobody_needs_and_nothing_else() {
             per_owner: 9,
             attempts: 9,
         };
-        let (_, fence) = bed.queue.claim(&claim).await.unwrap().unwrap();
+        let (_, fence) = bed.queue.claim(&claim).await.unwrap().job.unwrap();
         let settlement = match id {
             _ if id == waits => Settlement::Retry {
                 at: run_at,
