@@ -591,8 +591,8 @@ mod tests {
         assert_eq!(config.http.listen.port(), 3100);
         assert_eq!(config.store.keep, None);
         assert_eq!(config.store.directory(), std::env::temp_dir());
-        assert_eq!(config.jobs.lease, Duration::from_secs(60));
-        assert_eq!(config.jobs.forget, Some(Duration::from_secs(90 * 86_400)));
+        assert_eq!(config.jobs.lease, Duration::from_mins(1));
+        assert_eq!(config.jobs.forget, Some(Duration::from_hours(90 * 24)));
         assert_eq!(config.http.cors, None);
     }
 
@@ -610,7 +610,7 @@ mod tests {
         assert_eq!(config.http.max_body_bytes, 7);
         assert_eq!(config.rate_limit.calls, Some(3));
         assert_eq!(config.rate_limit.enabled, Some(false));
-        assert_eq!(config.store.keep, Some(Duration::from_secs(30 * 86_400)));
+        assert_eq!(config.store.keep, Some(Duration::from_hours(30 * 24)));
     }
 
     #[test]

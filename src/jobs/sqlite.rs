@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    CancelOutcome, Claim, Claimed, Enqueued, Fence, Job, JobError, JobFilter, JobId, JobProgress, JobQueue,
-    JobState, NewJob, QueueError, Renewal, Settlement, Work,
+    CancelOutcome, Claim, Claimed, Enqueued, Fence, Job, JobError, JobFilter, JobId, JobProgress,
+    JobQueue, JobState, NewJob, QueueError, Renewal, Settlement, Work,
 };
 use crate::store::StoreError;
 use crate::store::batches::blocking;

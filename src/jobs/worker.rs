@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::steps::{self, Step};
 use super::{
-    Claim, Claimed, Failure, Fence, Job, JobError, JobProgress, JobState, Outcome, QueueError, Settlement,
-    Work,
+    Claim, Claimed, Failure, Fence, Job, JobError, JobProgress, JobState, Outcome, QueueError,
+    Settlement, Work,
 };
 use crate::app::Service;
 use crate::export;

@@ -225,7 +225,7 @@ fn what_a_workspace_lacks_is_named() {
                 dump.collections
                     .get_mut("rocketchat_message")
                     .unwrap()
-                    .clear()
+                    .clear();
             },
             "workspace",
             "warn",
