@@ -119,25 +119,25 @@ async fn a_server_may_be_killed_at_any_step_of_a_job() {
 
 #[tokio::test]
 async fn a_mail_is_recognised_when_it_comes_twice() {
-    let post = MailServer::start(&[]);
-    let port = format!("mail.port={}", post.port);
+    let mailbox = MailServer::start(&[]);
+    let port = format!("mail.port={}", mailbox.port);
     let mut settings = SETTINGS.to_vec();
     settings.extend(["mail.host=127.0.0.1", &port, "mail.from=chat@example.org"]);
     let server = Server::doomed(small_home(), "mail-sent", &settings);
     let id = server.export(ADMIN, &request());
-    let first = post.mail(1);
+    let first = mailbox.mail(1);
     let mut server = Server::start_in(server.fallen(), &settings);
     let mail = wait_for("the mail to be sent", || {
         let mail = server.status(ADMIN, &id)["mail"].take();
         (!["queued", "running"].contains(&mail["state"].as_str().unwrap())).then_some(mail)
     });
     assert_eq!(mail, json!({"state": "done"}));
-    let second = post.mail(2);
+    let second = mailbox.mail(2);
     let name = |mail: &Value| mail["headers"]["message-id"].as_str().unwrap().to_owned();
     assert!(name(&first).contains(&id), "{first}");
     assert_eq!(name(&first), name(&second));
     assert_done(&mut server, &id, 1).await;
-    assert_eq!(post.count(), 2);
+    assert_eq!(mailbox.count(), 2);
 }
 
 #[tokio::test]
