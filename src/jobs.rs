@@ -289,6 +289,16 @@ pub struct Claim<'a> {
     pub attempts: u32,
 }
 
+/// What somebody who asked for work is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claimed {
+    /// The work, when there is some.
+    pub job: Option<(Job, Fence)>,
+    /// Jobs that lost their worker and have ended with this claim, failed or cancelled. Nobody else is told of them, and
+    /// what their workers wrote may still be there. At most as many as ran.
+    pub ended: Vec<Job>,
+}
+
 /// What became of a request to enqueue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enqueued {
@@ -387,7 +397,7 @@ pub trait JobQueue: Send + Sync {
 
     /// Takes the job that has waited longest: one that is queued and due, or whose lease ran out. A job whose worker died
     /// once too often is failed instead; one that was to be cancelled then is cancelled.
-    async fn claim(&self, claim: &Claim<'_>) -> Result<Option<(Job, Fence)>, QueueError>;
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, QueueError>;
 
     /// Keeps a claimed job until the given instant and says how far it is.
     async fn renew(

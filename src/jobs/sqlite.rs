@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    CancelOutcome, Claim, Enqueued, Fence, Job, JobError, JobFilter, JobId, JobProgress, JobQueue,
-    JobState, NewJob, QueueError, Renewal, Settlement, Work,
+    CancelOutcome, Claim, Claimed, Enqueued, Fence, Job, JobError, JobFilter, JobId, JobProgress,
+    JobQueue, JobState, NewJob, QueueError, Renewal, Settlement, Work,
 };
 use crate::store::StoreError;
 use crate::store::directory::UserId;
@@ -189,32 +189,24 @@ fn end_abandoned(
     kinds: &str,
     now: i64,
     attempts: u32,
-) -> Result<(), QueueError> {
+) -> Result<Vec<Job>, QueueError> {
     let error = json(&JobError {
         code: "interrupted".to_owned(),
         message: "The work on this was interrupted again and again, so it was given up. Try again, and if it happens once more, ask the administrator to look at the server's log.".to_owned(),
     })?;
-    let mut statement = connection.prepare_cached(
+    let mut statement = connection.prepare_cached(&format!(
         "UPDATE job INDEXED BY job_running SET state = iif(cancel_requested, 'cancelled', 'failed'), ended_at = :now, \
            error = iif(cancel_requested, error, :error), worker = NULL, lease_until = NULL \
          WHERE state = 'running' AND lease_until <= :now AND (cancel_requested OR attempt >= :attempts) \
-           AND kind IN (SELECT value FROM json_each(:kinds)) RETURNING id, owner, state, attempt",
+           AND kind IN (SELECT value FROM json_each(:kinds)) RETURNING {COLUMNS}"
+    ))?;
+    let ended = statement.query_map(
+        named_params! {
+            ":now": now, ":error": error, ":attempts": attempts, ":kinds": kinds,
+        },
+        job_of,
     )?;
-    let mut rows = statement.query(named_params! {
-        ":now": now, ":error": error, ":attempts": attempts, ":kinds": kinds,
-    })?;
-    while let Some(row) = rows.next()? {
-        let (id, owner): (String, String) = (row.get(0)?, row.get(1)?);
-        let (state, attempt): (JobState, u32) = (row.get(2)?, row.get(3)?);
-        tracing::warn!(
-            job = id,
-            user = owner,
-            state = state.name(),
-            attempt,
-            "job ended without its worker"
-        );
-    }
-    Ok(())
+    Ok(ended.collect::<Result<_, _>>()?)
 }
 
 /// The job to begin: queued and due, its owner below his limit, or one whose lease ran out; of these the one that
@@ -273,7 +265,7 @@ impl JobQueue for SqliteQueue {
         .await
     }
 
-    async fn claim(&self, claim: &Claim<'_>) -> Result<Option<(Job, Fence)>, QueueError> {
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, QueueError> {
         let kinds = json(&claim.kinds)?;
         let worker = claim.worker.to_owned();
         let (now, until) = (claim.now, claim.until);
@@ -299,12 +291,12 @@ impl JobQueue for SqliteQueue {
             .await?
             .is_none()
         {
-            return Ok(None);
+            return Ok(Claimed::default());
         }
         self.write(move |transaction| {
-            end_abandoned(transaction, &kinds, now, attempts)?;
+            let ended = end_abandoned(transaction, &kinds, now, attempts)?;
             let Some(id) = next(transaction)? else {
-                return Ok(None);
+                return Ok(Claimed { job: None, ended });
             };
             let job = transaction
                 .prepare_cached(&format!(
@@ -316,7 +308,10 @@ impl JobQueue for SqliteQueue {
                 id: job.id.clone(),
                 epoch: job.epoch,
             };
-            Ok(Some((job, fence)))
+            Ok(Claimed {
+                job: Some((job, fence)),
+                ended,
+            })
         })
         .await
     }

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::steps::{self, Step};
 use super::{
-    Claim, Failure, Fence, Job, JobError, JobProgress, JobState, Outcome, QueueError, Settlement,
-    Work,
+    Claim, Claimed, Failure, Fence, Job, JobError, JobProgress, JobState, Outcome, QueueError,
+    Settlement, Work,
 };
 use crate::app::Service;
 use crate::export;
@@ -97,16 +97,35 @@ impl Worker {
                 per_owner: jobs.per_user_running,
                 attempts,
             };
-            match self.service.queue.claim(&claim).await {
-                Ok(None) => {}
-                Ok(claimed) => return claimed,
+            let Claimed { job, ended } = match self.service.queue.claim(&claim).await {
+                Ok(claimed) => claimed,
                 Err(error) => {
                     tracing::error!(%error, "the queue cannot be read");
                     return None;
                 }
+            };
+            for job in ended {
+                self.bury(&job, now).await;
+            }
+            if job.is_some() {
+                return job;
             }
         }
         None
+    }
+
+    /// Tells of a job that ended without its worker, and removes what that one left.
+    async fn bury(&self, job: &Job, now: i64) {
+        let settlement = match &job.error {
+            Some(error) if job.state == JobState::Failed => Settlement::Failed(error.clone()),
+            _ => Settlement::Cancelled,
+        };
+        // Nobody knows when its worker died.
+        let took = now.saturating_sub(job.started_at.unwrap_or(now));
+        let took = Duration::from_millis(took.try_into().unwrap_or_default());
+        tracing::warn!(job = job.id.0, "the job has lost its worker");
+        tell(job, &settlement, took);
+        self.clean(job, None).await;
     }
 
     async fn work(self: Arc<Self>, job: Job, fence: Fence) {
@@ -160,7 +179,12 @@ impl Worker {
             steps::reached(Step::Settled);
         }
         tell(&job, &settlement, begun.elapsed());
-        self.clean(&job, &fence, &settlement).await;
+        match &settlement {
+            Settlement::Done { file: Some(_), .. } => self.clean(&job, Some(fence.epoch)).await,
+            Settlement::Failed(_) | Settlement::Cancelled => self.clean(&job, None).await,
+            // A job that will be begun again may have been already.
+            _ => {}
+        }
     }
 
     /// Waits for the attempt, and meanwhile renews the lease, says how far it is, and stops it when it is asked to or the
@@ -271,18 +295,11 @@ impl Worker {
         );
     }
 
-    /// Removes what claims before this one left.
-    async fn clean(&self, job: &Job, fence: &Fence, settlement: &Settlement) {
-        let keep = match settlement {
-            Settlement::Done { file: Some(_), .. } => Some(fence.epoch),
-            Settlement::Failed(_) | Settlement::Cancelled
-                if matches!(job.work, Some(Work::FileExport(_))) =>
-            {
-                None
-            }
-            // A job that will be begun again may have been already.
-            _ => return,
-        };
+    /// Removes what claims of an ended job left, but the file of one of them.
+    async fn clean(&self, job: &Job, keep: Option<u64>) {
+        if !matches!(job.work, Some(Work::FileExport(_))) {
+            return;
+        }
         match self.service.exports.clean(&job.id.0, keep).await {
             Ok(0) => {}
             Ok(files) => {

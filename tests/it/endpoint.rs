@@ -1163,12 +1163,8 @@ fn a_signal_ends_the_server_after_what_it_has_begun() {
 
 #[test]
 fn an_accepted_export_is_made_although_the_process_is_killed_right_after() {
-    let mut server = quiet();
+    let server = quiet();
     let id = server.export(ADMIN, &file(&json!({"dateTo": "9999-12-31"})));
-    signal(&server.child, "KILL");
-    let child = &mut server.child;
-    wait_for("the process to end", || child.try_wait().unwrap());
-    let home = std::mem::replace(&mut server.home, tempfile::tempdir().unwrap());
-    let next = Server::start_in(home, &[]);
+    let next = Server::start_in(server.killed(), &[]);
     assert_eq!(next.ended(ADMIN, &id)["state"], "done");
 }

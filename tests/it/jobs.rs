@@ -2,7 +2,6 @@
 //! stop.
 
 use std::fs::{self, File};
-use std::io;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
@@ -10,7 +9,6 @@ use std::time::{Duration, Instant};
 use export_room::app::{App, Service};
 use export_room::clock::Clock;
 use export_room::config::Config;
-use export_room::export::report::hex;
 use export_room::jobs::sqlite::SqliteQueue;
 use export_room::jobs::sweeper::{Swept, sweep};
 use export_room::jobs::{
@@ -18,14 +16,13 @@ use export_room::jobs::{
     Settlement, Work,
 };
 use export_room::store::directory::UserId;
-use export_room::store::sqlite::SqliteDirectory;
-use export_room::store::user_data::{UserDataFile, UserDataFiles};
 use rustix::process::{Pid, Signal, kill_process};
-use sha2::{Digest, Sha256};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::cli::{command, run, text};
+use crate::support::exported::Exported;
 use crate::support::generate;
 
 /// Longer than anything takes on a slow machine.
@@ -38,8 +35,7 @@ const FEW: u64 = 2_000;
 /// A workspace with a queue and a place for exports.
 struct Bed {
     directory: TempDir,
-    database: PathBuf,
-    store: PathBuf,
+    exported: Exported,
     queue: SqliteQueue,
 }
 
@@ -61,10 +57,12 @@ impl Bed {
         let ran = run(&["import", text(&dump), "--workspace", &address]);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         Self {
-            store: directory.path().join("store"),
             queue: SqliteQueue::open(&database).unwrap(),
+            exported: Exported {
+                store: directory.path().join("store"),
+                database,
+            },
             directory,
-            database,
         }
     }
 
@@ -96,11 +94,11 @@ impl Bed {
             .env_remove("SOURCE_DATE_EPOCH")
             .args([
                 "--workspace",
-                &format!("sqlite:{}", self.database.display()),
+                &format!("sqlite:{}", self.exported.database.display()),
             ])
             .args([
                 "--set",
-                &format!("store.directory={}", self.store.display()),
+                &format!("store.directory={}", self.exported.store.display()),
             ])
             .stderr(File::create(&log).unwrap());
         let usual = [
@@ -129,7 +127,7 @@ impl Bed {
         let settings = [settings, &["jobs.workers=1"]].concat();
         let worker = self.worker("first", Some(&format!("{step}:stop")), &settings);
         worker.stopped().await;
-        let probe = rusqlite::Connection::open(&self.database).unwrap();
+        let probe = rusqlite::Connection::open(&self.exported.database).unwrap();
         probe.busy_timeout(Duration::from_millis(200)).unwrap();
         let free = probe.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
         free.is_ok().then_some(worker)
@@ -155,63 +153,20 @@ impl Bed {
         }
     }
 
-    /// Everything in the place for exports.
-    fn stored(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(&self.store) else {
-            return Vec::new();
-        };
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-
-    async fn records(&self) -> Vec<UserDataFile> {
-        let records = SqliteDirectory::open(&self.database).unwrap();
-        records.created_before(i64::MAX, 10).await.unwrap()
-    }
-
     /// The job is done, and there is exactly one record and one file, whole, made by the claim `epoch`.
     async fn assert_exported(&self, epoch: u64) {
         let job = self.job(JOB).await;
         assert_eq!((job.state, job.epoch), (JobState::Done, epoch));
-        let records = self.records().await;
-        let [record] = records.as_slice() else {
-            panic!("{records:?}");
-        };
-        let name = format!("{JOB}.{}", record.extension.as_deref().unwrap());
-        let expected = if epoch == 1 {
-            format!("{JOB}.zip")
-        } else {
-            format!("{JOB}.{epoch}.zip")
-        };
-        assert_eq!((&record.id[..], &name), (JOB, &expected));
-        assert_eq!(self.stored(), std::slice::from_ref(&name));
-        let path = self.store.join(name);
-        let mut content = Vec::new();
-        let bytes = io::copy(&mut File::open(&path).unwrap(), &mut content).unwrap();
-        let digest = hex(&Sha256::digest(&content));
-        assert_eq!(
-            (record.size, record.sha256.as_deref()),
-            (bytes, Some(&*digest))
-        );
+        let file = self.exported.assert_one(JOB, epoch).await;
         let outcome = job.outcome.unwrap();
         assert_eq!(
             (outcome.bytes, outcome.sha256.as_deref()),
-            (Some(bytes), Some(&*digest))
+            (Some(file.bytes), Some(&*file.digest))
         );
         assert!(
             outcome.no_mail.is_some(),
             "nobody has said how to send mail"
         );
-        let verified = run(&["verify", text(&path)]);
-        assert_eq!(verified.code, 0, "{}", verified.stderr);
-    }
-
-    async fn assert_nothing_left(&self) {
-        assert_eq!(self.stored(), Vec::<String>::new());
-        assert!(self.records().await.is_empty());
     }
 }
 
@@ -339,10 +294,40 @@ async fn a_process_may_be_killed_at_any_step() {
         bed.assert_exported(epoch).await;
         // The next step begins anew.
         let service = service(&bed, Clock::System, &[]).await;
-        let record = bed.records().await.remove(0);
+        let record = bed.exported.records().await.remove(0);
         service.exports.delete(&record).await.unwrap();
         service.user_data.remove(JOB).await.unwrap();
         assert!(service.queue.remove(&JobId(JOB.to_owned())).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_kills_its_workers_is_given_up() {
+    let bed = Bed::new(FEW);
+    bed.enqueue(JOB, generate::ROOM).await;
+    let settings = ["jobs.attempts=1", "log.format=json"];
+    let mut first = bed.worker("first", Some("write:kill"), &settings);
+    assert_eq!(first.ended().await.code(), None, "{}", first.log());
+    assert_eq!(bed.exported.stored().len(), 1);
+    let mut second = bed.worker("second", None, &settings);
+    let job = bed.until(JOB, JobState::Failed, &second).await;
+    second.stop().await;
+    assert_eq!(job.error.unwrap().code, "interrupted");
+    bed.exported.assert_none().await;
+    for message in ["job ended", "export failed"] {
+        let lines: Vec<Value> = second
+            .log()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .filter(|line: &Value| line["message"] == message)
+            .collect();
+        let [line] = lines.as_slice() else {
+            panic!("{message}: {lines:?}");
+        };
+        assert_eq!(
+            (&line["job"], &line["code"]),
+            (&JOB.into(), &"interrupted".into())
+        );
     }
 }
 
@@ -367,7 +352,7 @@ async fn who_sleeps_through_the_lease_is_fenced_off() {
 #[tokio::test]
 async fn a_cancelled_export_leaves_nothing() {
     let (bed, mut worker) = stopped(MANY, "write", &[]).await;
-    assert!(bed.stored()[0].contains(".part"));
+    assert!(bed.exported.stored()[0].contains(".part"));
     let asked = bed
         .queue
         .cancel(&JobId(JOB.to_owned()), Clock::System.now())
@@ -377,7 +362,7 @@ async fn a_cancelled_export_leaves_nothing() {
     worker.signal(Signal::CONT);
     bed.until(JOB, JobState::Cancelled, &worker).await;
     worker.stop().await;
-    bed.assert_nothing_left().await;
+    bed.exported.assert_none().await;
 }
 
 #[tokio::test]
@@ -400,7 +385,7 @@ async fn a_running_job_may_finish_or_is_handed_over() {
                 (job.state, job.attempt, job.error),
                 (JobState::Queued, 0, None)
             );
-            bed.assert_nothing_left().await;
+            bed.exported.assert_none().await;
             let mut other = bed.worker("other", None, &[]);
             bed.until(JOB, JobState::Done, &other).await;
             other.stop().await;
@@ -437,7 +422,7 @@ async fn what_cannot_be_done_says_so_to_the_one_who_asked() {
             "{message}"
         );
         assert!(worker.log().contains("export failed"), "{}", worker.log());
-        bed.assert_nothing_left().await;
+        bed.exported.assert_none().await;
         assert!(bed.queue.remove(&JobId(JOB.to_owned())).await.unwrap());
     }
 }
@@ -466,9 +451,9 @@ async fn service(bed: &Bed, clock: Clock, settings: &[(&str, &str)]) -> Service 
     let mut flags = vec![
         (
             "workspace.address",
-            format!("sqlite:{}", bed.database.display()),
+            format!("sqlite:{}", bed.exported.database.display()),
         ),
-        ("store.directory", bed.store.display().to_string()),
+        ("store.directory", bed.exported.store.display().to_string()),
     ];
     flags.extend(
         settings
@@ -510,7 +495,7 @@ async fn the_sweeper_removes_what_nobody_needs_and_nothing_else() {
             per_owner: 9,
             attempts: 9,
         };
-        let (_, fence) = bed.queue.claim(&claim).await.unwrap().unwrap();
+        let (_, fence) = bed.queue.claim(&claim).await.unwrap().job.unwrap();
         let settlement = match id {
             _ if id == waits => Settlement::Retry {
                 at: run_at,
@@ -528,9 +513,9 @@ async fn the_sweeper_removes_what_nobody_needs_and_nothing_else() {
         .map(|id| format!(".export-room-{id}-9.part"))
         .collect();
     for name in &left {
-        fs::write(bed.store.join(name), b"PK").unwrap();
+        fs::write(bed.exported.store.join(name), b"PK").unwrap();
     }
-    fs::write(bed.store.join("notes.txt"), b"mine").unwrap();
+    fs::write(bed.exported.store.join("notes.txt"), b"mine").unwrap();
 
     let settings = [("store.keep", "30d"), ("jobs.forget", "60d")];
     let now_service = service(&bed, Clock::System, &settings).await;
@@ -552,7 +537,7 @@ async fn the_sweeper_removes_what_nobody_needs_and_nothing_else() {
         names.sort();
         names
     };
-    assert_eq!(bed.stored(), kept(true));
+    assert_eq!(bed.exported.stored(), kept(true));
     assert_eq!(
         sweep(&now_service).await.unwrap(),
         Swept::default(),
@@ -561,8 +546,8 @@ async fn the_sweeper_removes_what_nobody_needs_and_nothing_else() {
 
     let month = service(&bed, Clock::Fixed(now + 31 * DAY), &settings).await;
     assert_eq!(sweep(&month).await.unwrap().expired, 1);
-    assert_eq!(bed.stored(), kept(false));
-    assert!(bed.records().await.is_empty());
+    assert_eq!(bed.exported.stored(), kept(false));
+    assert!(bed.exported.records().await.is_empty());
     let gone = |id: &str| {
         let (queue, id) = (&bed.queue, JobId(id.to_owned()));
         async move { queue.job(&id).await.unwrap().is_none() }

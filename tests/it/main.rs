@@ -8,6 +8,7 @@
 mod access;
 mod cli;
 mod clients;
+mod crash;
 mod directory;
 mod doctor;
 mod download;

@@ -146,7 +146,7 @@ async fn add(queue: &dyn JobQueue, job: NewJob) -> JobId {
 
 /// The job that is claimed at an instant.
 async fn take(queue: &dyn JobQueue, claim: &Claim<'_>) -> Option<(String, Fence)> {
-    let (job, fence) = queue.claim(claim).await.unwrap()?;
+    let (job, fence) = queue.claim(claim).await.unwrap().job?;
     assert_eq!(
         (job.state, &job.id, job.epoch),
         (JobState::Running, &fence.id, fence.epoch)
@@ -177,7 +177,7 @@ async fn what_is_enqueued_is_what_is_claimed(place: impl Place) {
         (job.started_at, job.ended_at, job.lease_until),
         (None, None, None)
     );
-    let (claimed, fence) = queue.claim(&claim(8)).await.unwrap().unwrap();
+    let (claimed, fence) = queue.claim(&claim(8)).await.unwrap().job.unwrap();
     assert_eq!(
         fence,
         Fence {
@@ -436,11 +436,17 @@ async fn a_dead_worker_has_so_many_successors(place: impl Place) {
     let queue = place.queue();
     add(&*queue, export("a", "u", 1)).await;
     for (attempt, now) in [(1, 1000), (2, 2000), (3, 3000)] {
-        let (job, _) = queue.claim(&claim(now)).await.unwrap().unwrap();
-        assert_eq!(job.attempt, attempt);
+        let claimed = queue.claim(&claim(now)).await.unwrap();
+        let (job, _) = claimed.job.unwrap();
+        assert_eq!((job.attempt, claimed.ended), (attempt, Vec::new()));
     }
-    assert!(take(&*queue, &claim(4000)).await.is_none());
+    // Whoever ends it is told, whether there is something else to do or not, and nobody else is.
+    add(&*queue, export("b", "u", 3500)).await;
+    let claimed = queue.claim(&claim(4000)).await.unwrap();
+    assert_eq!(claimed.job.unwrap().0.id, id("b"));
     let job = get(&*queue, "a").await;
+    assert_eq!(claimed.ended, std::slice::from_ref(&job));
+    assert!(queue.claim(&claim(4001)).await.unwrap().ended.is_empty());
     assert_eq!((job.state, job.ended_at), (JobState::Failed, Some(4000)));
     let error = job.error.unwrap();
     assert_eq!(error.code, "interrupted");
@@ -493,8 +499,9 @@ async fn jobs_are_cancelled_in_every_state(place: impl Place) {
     add(&*queue, export("e", "u", 1)).await;
     take(&*queue, &claim(10)).await.unwrap();
     queue.cancel(&id("e"), 11).await.unwrap();
-    assert!(take(&*queue, &claim(999)).await.is_none());
+    let claimed = queue.claim(&claim(999)).await.unwrap();
     let job = get(&*queue, "e").await;
+    assert_eq!((claimed.job, claimed.ended), (None, vec![job.clone()]));
     assert_eq!(
         (job.state, job.ended_at, job.error),
         (JobState::Cancelled, Some(999), None)
@@ -696,7 +703,7 @@ async fn racing_workers_never_share_a_claim(place: impl Place) {
                     per_owner: 3,
                     ..claim(now)
                 };
-                let Some((job, fence)) = queue.claim(&claim).await.unwrap() else {
+                let Some((job, fence)) = queue.claim(&claim).await.unwrap().job else {
                     continue;
                 };
                 // Every third claim dies.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -18,6 +19,8 @@ use tempfile::TempDir;
 
 use super::cli::{command, text};
 use super::dump::{DumpBuilder, Form};
+use super::exported::Exported;
+use super::generate;
 
 /// How long anything that must happen may take.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -71,12 +74,41 @@ fn workspace() -> &'static Path {
     let (_, path) = MADE.get_or_init(|| {
         let directory = tempfile::tempdir().unwrap();
         let dump = world().write(Form::Directory, directory.path());
-        let path = directory.path().join("chat.db");
-        let workspace = format!("sqlite:{}", text(&path));
-        let ran = super::cli::run(&["import", text(&dump), "--workspace", &workspace]);
-        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let path = import(&dump, directory.path());
         (directory, path)
     });
+    path
+}
+
+/// A directory with the workspace of these tests.
+pub(crate) fn small_home() -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    fs::copy(workspace(), home.path().join("chat.db")).unwrap();
+    home
+}
+
+/// A directory with the workspace of these tests and, in addition, [`generate::ROOM`] with so many messages.
+pub(crate) fn large_home(messages: u64) -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let dump = world().write(Form::Directory, home.path());
+    let more = home.path().join("more");
+    generate::dump(&more, messages).unwrap();
+    for entry in fs::read_dir(more.join("rocketchat")).unwrap() {
+        let entry = entry.unwrap();
+        let collection = dump.join("rocketchat").join(entry.file_name());
+        let mut collection = File::options().append(true).open(collection).unwrap();
+        io::copy(&mut File::open(entry.path()).unwrap(), &mut collection).unwrap();
+    }
+    import(&dump, home.path());
+    home
+}
+
+/// Imports a dump as the workspace of a directory.
+fn import(dump: &Path, home: &Path) -> PathBuf {
+    let path = home.join("chat.db");
+    let workspace = format!("sqlite:{}", text(&path));
+    let ran = super::cli::run(&["import", text(dump), "--workspace", &workspace]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
     path
 }
 
@@ -210,14 +242,22 @@ fn world() -> DumpBuilder {
 impl Server {
     /// Starts one on a workspace of its own, with these settings.
     pub(crate) fn start(settings: &[&str]) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        fs::copy(workspace(), home.path().join("chat.db")).unwrap();
-        Self::start_in(home, settings)
+        Self::start_in(small_home(), settings)
     }
 
     /// Starts one on the workspace in a directory.
     pub(crate) fn start_in(home: TempDir, settings: &[&str]) -> Self {
-        let mut command = serve(home.path(), settings);
+        let command = serve(home.path(), settings);
+        Self::spawn(home, command)
+    }
+
+    /// Starts one that is killed at a step; see `jobs/steps.rs`.
+    pub(crate) fn doomed(home: TempDir, step: &str, settings: &[&str]) -> Self {
+        let command = serve_until(home.path(), step, settings);
+        Self::spawn(home, command)
+    }
+
+    fn spawn(home: TempDir, mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -232,6 +272,26 @@ impl Server {
             base: base.to_owned(),
             home,
         }
+    }
+
+    /// What there is of exports.
+    pub(crate) fn exported(&self) -> Exported {
+        Exported {
+            database: self.home.path().join("chat.db"),
+            store: files(self.home.path()),
+        }
+    }
+
+    /// Kills the process; what it leaves.
+    pub(crate) fn killed(self) -> TempDir {
+        signal(&self.child, "KILL");
+        self.fallen()
+    }
+
+    /// Waits until the process has been killed; what it leaves.
+    pub(crate) fn fallen(mut self) -> TempDir {
+        assert_killed(&mut self.child);
+        std::mem::replace(&mut self.home, tempfile::tempdir().unwrap())
     }
 
     /// The log so far.
@@ -262,6 +322,14 @@ impl Server {
         self.send("POST", path, &headers, body.to_string().as_bytes())
     }
 
+    /// Posts JSON to a server that dies over it.
+    pub(crate) fn post_in_vain(&self, path: &str, who: Who, body: &Value) {
+        let mut headers = credentials(Some(who));
+        headers.push(("content-type", "application/json"));
+        let answer = self.try_send("POST", path, &headers, body.to_string().as_bytes());
+        assert!(answer.is_err(), "{answer:?}");
+    }
+
     /// Sends exactly this, over a connection of its own.
     pub(crate) fn send(
         &self,
@@ -270,6 +338,16 @@ impl Server {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
+        self.try_send(method, path, headers, body).unwrap()
+    }
+
+    fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, ureq::Error> {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
@@ -284,17 +362,17 @@ impl Server {
             request = request.header(*name, *value);
         }
         let request = request.body(body).unwrap();
-        let mut answer = agent.run(request).unwrap();
+        let mut answer = agent.run(request)?;
         let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in answer.headers() {
             let values = names.entry(name.to_string()).or_default();
             values.push(value.to_str().unwrap().to_owned());
         }
-        Answer {
+        Ok(Answer {
             status: answer.status().as_u16(),
             headers: names,
-            body: answer.body_mut().read_to_vec().unwrap(),
-        }
+            body: answer.body_mut().read_to_vec()?,
+        })
     }
 
     /// Sends bytes as they are, as many as the server takes, and reads until it closes.
@@ -352,9 +430,14 @@ impl Drop for Server {
     }
 }
 
+/// Where the exports of the workspace in a directory are.
+fn files(home: &Path) -> PathBuf {
+    home.join("files")
+}
+
 /// The command that serves the workspace in a directory, its log beside it.
 pub(crate) fn serve(home: &Path, settings: &[&str]) -> Command {
-    let files = home.join("files");
+    let files = files(home);
     fs::create_dir_all(&files).unwrap();
     let workspace = format!("sqlite:{}", text(&home.join("chat.db")));
     let mut command = command(&["serve", "--listen", "127.0.0.1:0"]);
@@ -379,6 +462,19 @@ pub(crate) fn serve(home: &Path, settings: &[&str]) -> Command {
         .stdout(Stdio::piped())
         .stderr(log);
     command
+}
+
+/// The same, killed at a step; see `jobs/steps.rs`.
+pub(crate) fn serve_until(home: &Path, step: &str, settings: &[&str]) -> Command {
+    let mut command = serve(home, settings);
+    command.env("EXPORT_ROOM_STOP_AT", format!("{step}:kill"));
+    command
+}
+
+/// Waits until a process has been killed.
+pub(crate) fn assert_killed(child: &mut Child) {
+    let status = wait_for("the process to be killed", || child.try_wait().unwrap());
+    assert_eq!(status.signal(), Some(9), "{status}");
 }
 
 /// Headers that say who asks.
