@@ -158,6 +158,15 @@ impl App {
         })
     }
 
+    /// The same on the machine's clock, also when another was asked for: leases, logins and limits need time that passes.
+    #[must_use]
+    pub fn on_passing_time(&self) -> Self {
+        Self {
+            clock: Clock::System,
+            ..self.clone()
+        }
+    }
+
     /// Opens what a server and its workers need, as configured.
     pub async fn service(&self, config: Config) -> Result<Service, StoreError> {
         let address = config.workspace.address.parse();

@@ -52,6 +52,33 @@ pub enum BlobError {
     Store(#[from] StoreError),
 }
 
+/// What kind of place a record's `store` names (contract §5.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind<'a> {
+    /// Chunks in the workspace's database.
+    GridFs,
+    /// A directory of the server.
+    FileSystem,
+    /// The record does not say.
+    Unsaid,
+    /// A place that is not read.
+    Other(&'a str),
+}
+
+impl<'a> StoreKind<'a> {
+    /// The kind of `store`, which is `<kind>:<model>`, or a name that old versions wrote.
+    pub fn of(store: &'a str) -> Self {
+        match store.split(':').next().unwrap_or_default() {
+            "GridFS" | "rocketchat_uploads" | "rocketchat_avatars" | "rocketchat_userDataFiles" => {
+                Self::GridFs
+            }
+            "FileSystem" | "fileSystem" => Self::FileSystem,
+            "" => Self::Unsaid,
+            other => Self::Other(other),
+        }
+    }
+}
+
 /// Asks the place that a record's `store` names.
 pub struct Blobs {
     grid_fs: Arc<dyn BlobStore>,
@@ -72,22 +99,18 @@ impl Blobs {
 #[async_trait]
 impl BlobStore for Blobs {
     async fn open(&self, key: &BlobKey) -> Result<Box<dyn BlobReader>, BlobError> {
-        let kind = key.store.split(':').next().unwrap_or_default();
-        match kind {
-            // The second is what old versions wrote (contract §5.7).
-            "FileSystem" | "fileSystem" => match &self.file_system {
+        match StoreKind::of(&key.store) {
+            StoreKind::FileSystem => match &self.file_system {
                 Some(file_system) => file_system.open(key).await,
                 None => Err(BlobError::Missing(
                     "stored in a FileSystem store; name its directory with --files DIR".to_owned(),
                 )),
             },
-            "GridFS" | "rocketchat_uploads" | "rocketchat_avatars" | "rocketchat_userDataFiles" => {
-                self.grid_fs.open(key).await
-            }
-            "" => Err(BlobError::Missing(
+            StoreKind::GridFs => self.grid_fs.open(key).await,
+            StoreKind::Unsaid => Err(BlobError::Missing(
                 "its record does not say where it is stored".to_owned(),
             )),
-            other => Err(BlobError::Missing(format!(
+            StoreKind::Other(other) => Err(BlobError::Missing(format!(
                 "stored in {other}, which a backup does not contain"
             ))),
         }

@@ -13,6 +13,7 @@ pub(crate) mod order;
 pub mod sqlite;
 pub mod user_data;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -88,6 +89,9 @@ pub struct RoomSummary {
     pub file_bytes: u64,
 }
 
+/// Places of uploads that [`MessageSource::upload_stores`] tells of.
+pub const UPLOAD_STORES: usize = 64;
+
 /// A workspace that rooms can be exported from.
 #[async_trait]
 pub trait MessageSource: Send + Sync {
@@ -110,6 +114,10 @@ pub trait MessageSource: Send + Sync {
 
     /// The upload's record.
     async fn upload(&self, id: &UploadId) -> Result<Option<RawDoc>, StoreError>;
+
+    /// What uploads' records name as their `store`, and how many of them do, thumbnails not counted. At most
+    /// [`UPLOAD_STORES`] are told, the others are left out: a workspace has one for each place it ever kept files in.
+    async fn upload_stores(&self) -> Result<BTreeMap<String, u64>, StoreError>;
 }
 
 /// A running read of messages.

@@ -18,6 +18,7 @@ use super::service::ServiceOptions;
 use super::{FAILED, INCOMPLETE};
 use crate::access::MAIL_MESSAGES;
 use crate::app::{App, Service, host};
+use crate::blob::StoreKind;
 use crate::jobs::JobState;
 use crate::mail::MailError;
 use crate::store::directory::UserId;
@@ -158,7 +159,7 @@ async fn examine(app: &App, options: &ServiceOptions, findings: &mut Findings) {
     findings.ok("configuration", "every setting is known and valid");
     listen(config.http.listen, findings).await;
     let (store, uploads) = (config.store.directory(), config.workspace.files.clone());
-    let service = match app.service(config).await {
+    let service = match app.on_passing_time().service(config).await {
         Ok(service) => service,
         Err(error) => {
             let (part, repair) = match &error {
@@ -297,13 +298,7 @@ async fn users(service: &Service, authors: &[String], findings: &mut Findings) {
 fn clock(service: &Service, newest: Option<i64>, findings: &mut Findings) {
     let now = service.clock.now();
     let shown = words::instant(now);
-    if matches!(service.clock, crate::clock::Clock::Fixed(_)) {
-        findings.warn(
-            "clock",
-            format_args!("stands still at {shown}, because SOURCE_DATE_EPOCH is set"),
-            "unset SOURCE_DATE_EPOCH for a server",
-        );
-    } else if now < CLOCK_NEVER_SET || newest.is_some_and(|newest| newest > now + CLOCKS_DIFFER) {
+    if now < CLOCK_NEVER_SET || newest.is_some_and(|newest| newest > now + CLOCKS_DIFFER) {
         findings.fail(
             "clock",
             format_args!("says {shown}, which is before the newest message or this program"),
@@ -330,31 +325,48 @@ async fn permissions(service: &Service, findings: &mut Findings) {
 }
 
 async fn files(service: &Service, findings: &mut Findings) {
-    const TYPE: &str = "FileUpload_Storage_Type";
-    let settings = match service.directory.settings(&[TYPE]).await {
-        Ok(settings) => settings,
+    let stores = match service.source.upload_stores().await {
+        Ok(stores) => stores,
         Err(error) => {
             findings.fail(FILES, told(error), "import the dump again into a new file");
             return;
         }
     };
-    let kind = settings.text(TYPE).unwrap_or("GridFS");
-    match (kind, &service.config.workspace.files) {
-        ("FileSystem", None) => findings.warn(
+    let (mut inside, mut beside, mut elsewhere) = (0, 0, Vec::new());
+    for (store, count) in &stores {
+        match StoreKind::of(store) {
+            StoreKind::GridFs => inside += count,
+            StoreKind::FileSystem => beside += count,
+            StoreKind::Unsaid => elsewhere.push(format!("{count} nowhere")),
+            StoreKind::Other(other) => elsewhere.push(format!("{count} in {other}")),
+        }
+    }
+    let files = &service.config.workspace.files;
+    let found = format!(
+        "{} in the workspace, {} in a directory{}",
+        words::number(inside),
+        words::number(beside),
+        files
+            .as_ref()
+            .map_or_else(String::new, |files| format!(" ({})", files.display())),
+    );
+    if beside > 0 && files.is_none() {
+        findings.warn(
             FILES,
-            "the workspace keeps uploads in a directory, and none is named: they will be missing",
+            format_args!("{found}, and none is named: those will be missing"),
             REPAIR_FILES,
-        ),
-        ("GridFS" | "FileSystem", Some(files)) => findings.ok(
+        );
+    } else if !elsewhere.is_empty() {
+        findings.warn(
             FILES,
-            format_args!("in the workspace ({kind}) and in {}", files.display()),
-        ),
-        ("GridFS", None) => findings.ok(FILES, "in the workspace (GridFS)"),
-        (other, _) => findings.warn(
-            FILES,
-            format_args!("the workspace keeps new uploads in {other}, which is not read: they will be missing"),
-            "move the uploads to GridFS or FileSystem before the dump",
-        ),
+            format_args!(
+                "{found}; not read: {}, which will be missing",
+                elsewhere.join(", ")
+            ),
+            "move these uploads to GridFS or a FileSystem store before the dump",
+        );
+    } else {
+        findings.ok(FILES, found);
     }
 }
 

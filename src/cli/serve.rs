@@ -56,7 +56,7 @@ pub(super) async fn serve(
             "tokens and exports travel in the clear; let only a proxy with TLS reach this address"
         );
     }
-    let service = app.service(config).await?;
+    let service = app.on_passing_time().service(config).await?;
     let sweeper = tokio::spawn(sweeper::run(service.clone(), soft.clone()));
     let worker = tokio::spawn(Worker::run(service.clone(), soft.clone(), hard.clone()));
     writeln!(io::stdout(), "Export Room answers on http://{address}")?;

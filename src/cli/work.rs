@@ -20,7 +20,7 @@ pub(super) async fn run(app: App, options: WorkOptions) -> anyhow::Result<ExitCo
     let config = options.service.load(&[])?;
     telemetry::start_log(&config.log)?;
     let Shutdown { soft, hard } = shutdown_on_signals()?;
-    let service = app.service(config).await?;
+    let service = app.on_passing_time().service(config).await?;
     let sweeper = tokio::spawn(sweeper::run(service.clone(), soft.clone()));
     Worker::run(service, soft, hard).await;
     sweeper.await?;

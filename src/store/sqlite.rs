@@ -10,6 +10,7 @@ pub(crate) mod schema;
 pub(crate) mod tables;
 pub(crate) mod turns;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -143,6 +144,11 @@ impl MessageSource for SqliteSource {
     async fn upload(&self, id: &UploadId) -> Result<Option<RawDoc>, StoreError> {
         let id = id.0.clone();
         self.look_up(move |connection| query::upload(connection, &id))
+            .await
+    }
+
+    async fn upload_stores(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        self.look_up(|connection| query::upload_stores(connection))
             .await
     }
 }

@@ -1,5 +1,6 @@
 //! A dump as a workspace: a private catalogue of what is small, and an index of the messages that are asked for.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
@@ -513,6 +514,11 @@ impl MessageSource for DumpSource {
     async fn upload(&self, id: &UploadId) -> Result<Option<RawDoc>, StoreError> {
         let id = id.0.clone();
         self.ask(move |inner| query::upload(&inner.catalogue(), &id))
+            .await
+    }
+
+    async fn upload_stores(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        self.ask(|inner| query::upload_stores(&inner.catalogue()))
             .await
     }
 }

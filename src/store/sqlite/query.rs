@@ -1,9 +1,11 @@
 //! Questions about rooms and uploads, the same for a workspace and for the catalogue of a dump.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use transcript::bson::{Doc, id_text};
 
-use crate::store::{RawDoc, RoomId, RoomSummary, StoreError};
+use crate::store::{RawDoc, RoomId, RoomSummary, StoreError, UPLOAD_STORES};
 
 /// Count, first and last instant of a room's messages.
 pub(crate) type MessageStats = (u64, Option<i64>, Option<i64>);
@@ -145,6 +147,25 @@ pub(crate) fn upload(connection: &Connection, id: &str) -> Result<Option<RawDoc>
         .prepare_cached("SELECT doc FROM upload WHERE id = ?1")?
         .query_row([id], doc)
         .optional()?)
+}
+
+/// Places of uploads, counted; see [`crate::store::MessageSource::upload_stores`].
+pub(crate) fn upload_stores(connection: &Connection) -> Result<BTreeMap<String, u64>, StoreError> {
+    let mut stores: BTreeMap<String, u64> = BTreeMap::new();
+    let mut statement = connection.prepare_cached("SELECT doc FROM upload WHERE thumb = 0")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let bytes = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+        // A damaged record names nothing; the export of its message says so.
+        let store = Doc::new(bytes).ok().and_then(|doc| doc.text("store"));
+        let store = store.map(|store| store.to_str()).unwrap_or_default();
+        if let Some(count) = stores.get_mut(store.as_ref()) {
+            *count += 1;
+        } else if stores.len() < UPLOAD_STORES {
+            stores.insert(store.into_owned(), 1);
+        }
+    }
+    Ok(stores)
 }
 
 /// A document of a collection without a table of its own.
