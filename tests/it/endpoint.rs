@@ -785,6 +785,23 @@ fn headers_about_proxies_are_not_believed_unless_there_are_some() {
 }
 
 #[test]
+fn a_network_of_ipv6_is_counted_as_one_client() {
+    let server = Server::start(&[
+        "jobs.workers=0",
+        "http.forwarded_count=1",
+        "rate_limit.enabled=true",
+        "rate_limit.calls=1",
+    ]);
+    let statuses = ["2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"].map(|from| {
+        let mut headers = credentials(Some(ADMIN));
+        headers.push(("x-forwarded-for", from));
+        let answer = server.send("GET", "/api/v1/rooms.get", &headers, b"");
+        answer.status
+    });
+    assert_eq!(statuses, [200, 429, 200]);
+}
+
+#[test]
 fn the_same_request_gets_the_same_export() {
     let server = quiet();
     let body = file(&json!({"dateFrom": "2024-03-01"}));
