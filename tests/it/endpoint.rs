@@ -597,6 +597,30 @@ fn a_body_of_more_than_a_mebibyte_is_refused() {
 }
 
 #[test]
+fn a_body_of_more_than_16_kib_is_refused_where_a_few_texts_are_asked_for() {
+    let server = quiet();
+    let mut headers = credentials(Some(ADMIN));
+    headers.push(("content-type", "application/json"));
+    for path in [
+        "/api/v1/login",
+        "/api/v1/rooms.export.cancel",
+        "/api/v1/rooms.export.delete",
+        "/data-export-login",
+    ] {
+        // Anything but 413 shows that the body was read.
+        for (length, refused) in [(16 << 10, false), ((16 << 10) + 1, true)] {
+            let body = format!(r#"{{"{}":""}}"#, "x".repeat(length - 7));
+            assert_eq!(body.len(), length);
+            let answer = server.send("POST", path, &headers, body.as_bytes());
+            assert_eq!(answer.status == 413, refused, "{path} {length}");
+            if refused {
+                assert_eq!(answer.text(), TOO_LARGE, "{path}");
+            }
+        }
+    }
+}
+
+#[test]
 fn other_methods_and_paths_are_told_so() {
     let server = quiet();
     let not_allowed = r#"{"success":false,"error":"Method not allowed"}"#;
