@@ -1,5 +1,8 @@
 //! `POST /api/v1/rooms.export` and what stands beside it, through a real socket: status, headers and bodies exactly.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
 use crate::support::server::{
@@ -617,6 +620,29 @@ fn a_body_of_more_than_16_kib_is_refused_where_a_few_texts_are_asked_for() {
                 assert_eq!(answer.text(), TOO_LARGE, "{path}");
             }
         }
+    }
+}
+
+#[test]
+fn one_client_cannot_have_all_connections_unless_it_is_the_proxy() {
+    let begun = b"GET /api/info HTTP/1.1\r\nHost: x\r\n";
+    let direct = Server::start(&["jobs.workers=0", "http.max_connections=4"]);
+    let proxied = Server::start(&[
+        "jobs.workers=0",
+        "http.max_connections=4",
+        "http.forwarded_count=1",
+    ]);
+    for (server, closed) in [(&direct, true), (&proxied, false)] {
+        // One of four is a client's share, and this one has not been answered yet.
+        let mut held = TcpStream::connect(server.address()).unwrap();
+        held.write_all(begun).unwrap();
+        let answer = server.raw(b"GET /api/info HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert_eq!(answer.is_empty(), closed, "{answer}");
+        // The first goes on.
+        held.write_all(b"Connection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        held.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
 }
 
