@@ -11,6 +11,7 @@
 //! - [`verify`]: proves that a ZIP of ours is whole.
 //! - [`app`]: the one place where parts are put together.
 //! - [`clock`]: the only place that asks what time it is.
+//! - [`network`]: whom an address stands for, where clients are counted.
 //! - [`random`]: ids and secrets that nobody can guess.
 //!
 //! `ARCHITECTURE.md` has the map, the invariants and the walkthroughs.
@@ -26,6 +27,7 @@ pub mod http;
 pub mod jobs;
 pub mod login;
 pub mod mail;
+pub mod network;
 pub mod random;
 pub mod sort;
 pub mod store;

@@ -17,7 +17,7 @@ use bcrypt::HashParts;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-use self::attempts::{Attempts, Limits};
+use self::attempts::{Attempts, Limits, Typed};
 pub use self::request::{LoginRequest, Malformed};
 use self::request::{PasswordDigest, Proof};
 use crate::clock::Clock;
@@ -27,6 +27,8 @@ use crate::store::directory::{Directory, LoginName, Settings, User};
 
 /// Login tokens that a user keeps; the oldest go (contract §3.1).
 const TOKENS: usize = 50;
+/// Characters of a name or an address that the directory is asked for; an address has 254 at most (RFC 5321 §4.5.3.1).
+const LONGEST_NAME: usize = 256;
 /// Password checks that run or wait, in all; further ones are told to come again. Each holds a connection, so that a
 /// flood of logins must not take all of them.
 const CHECKS: usize = 64;
@@ -83,7 +85,7 @@ impl From<Refusal> for LoginError {
 pub enum Refusal {
     /// Too many failed attempts from this address.
     AddressBlocked,
-    /// Too many failed attempts for this user.
+    /// Too many failed attempts with this name.
     UserBlocked,
     /// The user is an app.
     App,
@@ -260,17 +262,14 @@ impl Logins {
             return Err(Refusal::Ldap.into());
         }
         let limits = Limits::of(settings);
-        let user = self.directory.find_user(name).await?;
-        // Names of nobody are blocked like users, or a block would tell who exists.
-        let key = match (&user, name) {
-            (Some(user), _) => format!("id {}", user.id),
-            (None, LoginName::Username(name) | LoginName::Email(name)) => {
-                format!("name {}", name.to_lowercase())
-            }
-        };
-        // Counted before it is checked, so that many attempts at a time are not more attempts.
+        // What was typed is blocked, also names of nobody, or a block would tell who exists, and which names are of one
+        // user. Counted before it is checked, so that many attempts at a time are not more attempts.
+        let typed = Typed::of(name);
         self.attempts()
-            .begin(address, Some(&key), &limits, self.clock.now())?;
+            .begin(address, Some(&typed), &limits, self.clock.now())?;
+        let user = self.find_user(name).await?;
+        // A user who is blocked by several names looks like nobody, in the answer and in what it costs.
+        let user = user.filter(|user| self.attempts().may_try(&user.id, &limits, self.clock.now()));
         let stored = user.as_ref().and_then(|user| user.password.clone());
         let right = self.check(stored, password).await?;
         let Some(user) = user.filter(|_| right) else {
@@ -281,17 +280,26 @@ impl Logins {
             .and_then(|()| self.second_factor(&user, code, settings));
         if let Err(refusal) = allowed {
             if !refusal.counts() {
-                self.attempts().take_back(address, Some(&key));
+                self.attempts().take_back(address, Some((&typed, &user.id)));
             }
             return Err(refusal.into());
         }
-        self.attempts().succeed(address, &key);
+        self.attempts().succeed(address, &typed, &user.id);
         let token = random::secret();
         let hashed = tokens::hash(&token);
         self.directory
             .add_login_token(&user.id, &hashed, self.clock.now(), TOKENS)
             .await?;
         Ok(LoggedIn { user, token })
+    }
+
+    /// Who has this name. Nobody has one that is too long.
+    async fn find_user(&self, name: &LoginName) -> Result<Option<User>, StoreError> {
+        let (LoginName::Username(text) | LoginName::Email(text)) = name;
+        if text.chars().nth(LONGEST_NAME).is_some() {
+            return Ok(None);
+        }
+        self.directory.find_user(name).await
     }
 
     fn attempts(&self) -> std::sync::MutexGuard<'_, Attempts> {
@@ -339,7 +347,7 @@ impl Logins {
         let seconds = u64::try_from(self.clock.now() / 1000).unwrap_or(0);
         let period = matching_period(&totp.secret, code, seconds, around);
         match period {
-            Some(period) if self.attempts().spend(&user.id.0, period) => Ok(()),
+            Some(period) if self.attempts().spend(&user.id, period) => Ok(()),
             _ => Err(Refusal::CodeInvalid),
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -27,7 +27,7 @@ use super::call::Call;
 use super::error::{ApiError, BodyRefusals, Failure, LoginFailure, LoginRequired};
 use super::fields::{Fields, Query};
 use super::page::{self, Offer};
-use super::rate_limit::Allowance;
+use super::session::admit_login;
 use crate::blob::{BlobError, BlobReader};
 use crate::login::LoginRequest;
 use crate::store::user_data::UserDataFile;
@@ -437,17 +437,19 @@ pub struct LoginForm {
         )),
     ),
 )]
-pub async fn log_in(
-    State(http): State<Http>,
-    call: Call,
-    headers: HeaderMap,
-    fields: Result<Fields, ApiError>,
-) -> Response {
-    let fields = match fields {
+pub async fn log_in(State(http): State<Http>, call: Call, request: Request) -> Response {
+    let headers = request.headers().clone();
+    // Counted before the body is read. The body of a call too many is read as well: the page shows its form again.
+    let admitted = admit_login(&http, &call).await;
+    let fields = match Fields::read_small(request, &http).await {
         Ok(fields) => fields,
         Err(error) => return error.into_response(),
     };
-    match try_log_in(&http, &call, &headers, &fields).await {
+    let result = match admitted {
+        Ok(()) => try_log_in(&http, &call, &headers, &fields).await,
+        Err(error) => Err(error),
+    };
+    match result {
         Ok(response) => response,
         Err(error) if page::wanted(&headers) => {
             let text = |name| fields.0.get(name).and_then(serde_json::Value::as_str);
@@ -464,10 +466,6 @@ async fn try_log_in(
     headers: &HeaderMap,
     fields: &Fields,
 ) -> Result<Response, ApiError> {
-    if !http.service.config.security.login {
-        return Err(ApiError::LoginOff);
-    }
-    http.admit(call, None, Allowance::Usual).await?;
     let site = http.service.site_url().await?;
     if !comes_from_us(headers, &site) {
         return Err(ApiError::NotLoggedIn);

@@ -139,7 +139,7 @@ pub enum BodyRefusals {
     /// The body took too long.
     #[response(status = 408)]
     Timeout(Failure),
-    /// The body is too large.
+    /// The body is larger than 16 KiB; of `rooms.export` than the operator allows, 1 MiB by default.
     #[response(status = 413)]
     TooLarge(Failure),
 }

@@ -1,6 +1,6 @@
 //! A user's exports: how far they are, which there are, stopping and removing them.
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use percent_encoding::percent_decode_str;
@@ -269,8 +269,9 @@ pub async fn cancel(
     State(http): State<Http>,
     call: Call,
     caller: Caller,
-    fields: Fields,
+    request: Request,
 ) -> Result<Response, ApiError> {
+    let fields = Fields::read_small(request, &http).await?;
     let id = fields.required("id")?;
     http.admit(&call, Some(&caller.user), Allowance::Usual)
         .await?;
@@ -306,8 +307,9 @@ pub async fn delete(
     State(http): State<Http>,
     call: Call,
     caller: Caller,
-    fields: Fields,
+    request: Request,
 ) -> Result<Response, ApiError> {
+    let fields = Fields::read_small(request, &http).await?;
     let id = fields.required("id")?;
     http.admit(&call, Some(&caller.user), Allowance::Usual)
         .await?;

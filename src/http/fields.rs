@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
 use bytes::BytesMut;
@@ -13,6 +13,8 @@ use serde_json::{Map, Value};
 use super::Http;
 use super::error::ApiError;
 
+/// Largest body of a route that takes a few short texts, in bytes.
+const SMALL: usize = 16 << 10;
 /// What is read of a body that is too large, so that its sender comes to reading our answer, in bytes.
 const DISCARDED: usize = 16 << 20;
 
@@ -21,22 +23,31 @@ const DISCARDED: usize = 16 << 20;
 #[derive(Debug)]
 pub struct Fields(pub Map<String, Value>);
 
-impl FromRequest<Http> for Fields {
-    type Rejection = ApiError;
+impl Fields {
+    /// Reads a body of at most `http.max_body_bytes`.
+    pub async fn read(request: Request, http: &Http) -> Result<Self, ApiError> {
+        let most = http.service.config.http.max_body_bytes;
+        Self::read_at_most(most, request, http).await
+    }
 
-    async fn from_request(request: Request, http: &Http) -> Result<Self, ApiError> {
+    /// Reads the body of a route that takes a few short texts only: strangers may call some of these.
+    pub async fn read_small(request: Request, http: &Http) -> Result<Self, ApiError> {
+        let most = http.service.config.http.max_body_bytes.min(SMALL);
+        Self::read_at_most(most, request, http).await
+    }
+
+    async fn read_at_most(limit: usize, request: Request, http: &Http) -> Result<Self, ApiError> {
         let kind = request.headers().get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let kind = kind.to_ascii_lowercase();
-        let config = &http.service.config.http;
-        let read = read(request.into_body(), config.max_body_bytes);
-        let body = tokio::time::timeout(config.request_timeout, read).await;
+        let read = whole(request.into_body(), limit);
+        let body = tokio::time::timeout(http.service.config.http.request_timeout, read).await;
         parse(&kind, &body.unwrap_or(Err(ApiError::Timeout))?)
     }
 }
 
 /// A whole body of at most `limit` bytes.
-async fn read(mut body: Body, limit: usize) -> Result<BytesMut, ApiError> {
+async fn whole(mut body: Body, limit: usize) -> Result<BytesMut, ApiError> {
     let mut bytes = BytesMut::new();
     let mut discarded = 0;
     while let Some(frame) = body.frame().await {

@@ -1,8 +1,10 @@
 //! Accepts connections and serves them: as many as the configuration allows, none for longer than it moves.
 
+use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,16 +16,19 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Http;
 use super::call::Peer;
+use crate::network;
 
 /// Largest head of a request in bytes; what one connection can make us hold.
 const HEAD: usize = 64 << 10;
+/// Each client may have one of so many connections.
+const SHARE: usize = 4;
 /// Wait after the system refused a connection, which it does when there are no file descriptors left.
 const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
@@ -37,7 +42,16 @@ pub async fn serve(
 ) {
     let config = Arc::clone(&http.service.config);
     let timeout = config.http.request_timeout;
-    let connections = Arc::new(Semaphore::new(config.http.max_connections.max(1)));
+    let most = config.http.max_connections.max(1);
+    let connections = Arc::new(Semaphore::new(most));
+    let clients = Arc::new(Clients {
+        // Behind a proxy everybody is the proxy.
+        most: match config.http.forwarded_count {
+            0 => most.div_ceil(SHARE),
+            _ => most,
+        },
+        open: Mutex::default(),
+    });
     let router = TowerToHyperService::new(super::router(http));
     let open = TaskTracker::new();
     // Dropped at the end: what is open then is closed.
@@ -59,6 +73,13 @@ pub async fn serve(
                 }
             },
         };
+        let Some(place) = permit
+            .ok()
+            .and_then(|permit| clients.admit(peer.ip(), permit))
+        else {
+            tracing::debug!(%peer, "the client has too many connections");
+            continue;
+        };
         let router = router.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
@@ -66,7 +87,7 @@ pub async fn serve(
         });
         let (soft, close) = (soft.clone(), close.clone());
         open.spawn(async move {
-            let _permit = permit;
+            let _place = place;
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(timeout)
@@ -95,6 +116,54 @@ pub async fn serve(
     };
     if !in_time {
         tracing::warn!(connections = open.len(), "connections are cut off");
+    }
+}
+
+/// The open connections of each client, so that none has them all. Never more entries than connections.
+struct Clients {
+    most: usize,
+    open: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Clients {
+    /// A place for one more connection of a client, unless it has its share.
+    fn admit(self: &Arc<Self>, peer: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
+        let client = network::of(peer);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.get(&client).copied().unwrap_or(0);
+        if count >= self.most {
+            return None;
+        }
+        open.insert(client, count + 1);
+        Some(Place {
+            clients: Arc::clone(self),
+            client,
+            _permit: permit,
+        })
+    }
+}
+
+/// The place of one connection, free again when it is dropped.
+struct Place {
+    clients: Arc<Clients>,
+    client: IpAddr,
+    /// Given back last: whoever has it next finds the client's place free.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self
+            .clients
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match open.get_mut(&self.client) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => {
+                open.remove(&self.client);
+            }
+        }
     }
 }
 
@@ -181,6 +250,29 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     use super::*;
+
+    #[tokio::test]
+    async fn no_client_has_more_than_its_share_of_the_connections() {
+        let connections = Arc::new(Semaphore::new(8));
+        let clients = Arc::new(Clients {
+            most: 2,
+            open: Mutex::default(),
+        });
+        let admit = |peer: &str| {
+            let permit = Arc::clone(&connections).try_acquire_owned().unwrap();
+            clients.admit(peer.parse().unwrap(), permit)
+        };
+        let first = admit("2001:db8::1").unwrap();
+        let second = admit("2001:db8::2").unwrap();
+        assert!(admit("2001:db8::3").is_none());
+        let other = admit("2001:db8:0:1::1").unwrap();
+        drop(first);
+        let third = admit("2001:db8::3").unwrap();
+        assert!(admit("2001:db8::1").is_none());
+        drop((second, third, other));
+        assert!(clients.open.lock().unwrap().is_empty());
+        assert_eq!(connections.available_permits(), 8);
+    }
 
     #[tokio::test]
     async fn a_client_that_takes_nothing_is_given_up() {

@@ -1,4 +1,4 @@
-//! How often an address may call a route (contract §1.7).
+//! How often a client may call a route (contract §1.7).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Method};
 use super::Http;
 use super::call::Call;
 use super::error::ApiError;
+use crate::network;
 use crate::store::directory::User;
 
 const ENABLED: &str = "API_Enable_Rate_Limiter";
@@ -19,7 +20,7 @@ const BYPASS: &str = "api-bypass-rate-limit";
 const DEFAULT_CALLS: u32 = 10;
 /// Rocket.Chat's default interval in milliseconds.
 const DEFAULT_INTERVAL: u32 = 60_000;
-/// Addresses and routes that are remembered, about 10 MB. When so many have called within their intervals, further
+/// Clients and routes that are remembered, about 10 MB. When so many have called within their intervals, further
 /// ones are answered without being counted: refusing them would let one crowd lock everybody out.
 const KEYS: usize = 100_000;
 /// How often a full table is searched for what can be forgotten, in milliseconds: the search looks at all of it.
@@ -75,6 +76,7 @@ struct Table {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
+    /// The client's network.
     client: IpAddr,
     route: String,
     method: Method,
@@ -144,7 +146,7 @@ impl Http {
         let calls = config.calls.or_else(|| positive(CALLS));
         let interval = config.interval_ms.or_else(|| positive(INTERVAL));
         let key = Key {
-            client: call.client,
+            client: network::of(call.client),
             route: call.route.clone(),
             method: call.method.clone(),
         };

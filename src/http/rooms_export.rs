@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use base64::Engine;
@@ -170,8 +170,9 @@ pub async fn export(
     State(http): State<Http>,
     call: Call,
     caller: Caller,
-    fields: Result<Fields, ApiError>,
+    request: Request,
 ) -> Result<Response, ApiError> {
+    let fields = Fields::read(request, &http).await;
     let rid = fields.as_ref().ok().and_then(|fields| fields.0.get("rid"));
     let rid = shown(rid.and_then(Value::as_str).unwrap_or_default());
     let result = match &fields {

@@ -1,7 +1,7 @@
 //! Logging in and out, who one is, and what server this is: as much as standard clients need (contract §3.2 to §3.4).
 
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -122,15 +122,13 @@ pub struct Credentials {
 pub async fn login(
     State(http): State<Http>,
     call: Call,
-    headers: HeaderMap,
-    fields: Result<Fields, ApiError>,
+    request: Request,
 ) -> Result<Response, ApiError> {
-    if !http.service.config.security.login {
-        return Err(ApiError::LoginOff);
-    }
-    http.admit(&call, None, Allowance::Usual).await?;
-    let code = headers.get(CODE).and_then(|code| code.to_str().ok());
-    let request = LoginRequest::read(&fields?.0, code)?;
+    admit_login(&http, &call).await?;
+    let code = request.headers().get(CODE).cloned();
+    let code = code.as_ref().and_then(|code| code.to_str().ok());
+    let fields = Fields::read_small(request, &http).await?;
+    let request = LoginRequest::read(&fields.0, code)?;
     let found = http.logins.log_in(request, call.client).await?;
     let answer = Answer {
         status: "success",
@@ -142,6 +140,14 @@ pub async fn login(
         success: true,
     };
     Ok(json_response(StatusCode::OK, &answer))
+}
+
+/// Whether somebody may log in here, and not too often. Asked before the body is read, which strangers send.
+pub(super) async fn admit_login(http: &Http, call: &Call) -> Result<(), ApiError> {
+    if !http.service.config.security.login {
+        return Err(ApiError::LoginOff);
+    }
+    http.admit(call, None, Allowance::Usual).await
 }
 
 /// Logged out.

@@ -178,6 +178,12 @@ fn the_owner_gets_the_zip_and_nobody_else_does() {
             NOT_FOUND,
         ),
         (
+            "nobody, no id",
+            export.server.get("/data-export/%ff", None),
+            401,
+            NOT_LOGGED_IN,
+        ),
+        (
             "nobody, no export",
             export.server.get(nowhere, None),
             401,
@@ -193,7 +199,7 @@ fn the_owner_gets_the_zip_and_nobody_else_does() {
     };
     assert_eq!(
         (audit("download started"), audit("download refused")),
-        (4, 7),
+        (4, 8),
         "{log}"
     );
     assert!(!log.contains(token));

@@ -1,5 +1,8 @@
 //! `POST /api/v1/rooms.export` and what stands beside it, through a real socket: status, headers and bodies exactly.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
 use crate::support::server::{
@@ -597,6 +600,53 @@ fn a_body_of_more_than_a_mebibyte_is_refused() {
 }
 
 #[test]
+fn a_body_of_more_than_16_kib_is_refused_where_a_few_texts_are_asked_for() {
+    let server = quiet();
+    let mut headers = credentials(Some(ADMIN));
+    headers.push(("content-type", "application/json"));
+    for path in [
+        "/api/v1/login",
+        "/api/v1/rooms.export.cancel",
+        "/api/v1/rooms.export.delete",
+        "/data-export-login",
+    ] {
+        // Anything but 413 shows that the body was read.
+        for (length, refused) in [(16 << 10, false), ((16 << 10) + 1, true)] {
+            let body = format!(r#"{{"{}":""}}"#, "x".repeat(length - 7));
+            assert_eq!(body.len(), length);
+            let answer = server.send("POST", path, &headers, body.as_bytes());
+            assert_eq!(answer.status == 413, refused, "{path} {length}");
+            if refused {
+                assert_eq!(answer.text(), TOO_LARGE, "{path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_client_cannot_have_all_connections_unless_it_is_the_proxy() {
+    let begun = b"GET /api/info HTTP/1.1\r\nHost: x\r\n";
+    let direct = Server::start(&["jobs.workers=0", "http.max_connections=4"]);
+    let proxied = Server::start(&[
+        "jobs.workers=0",
+        "http.max_connections=4",
+        "http.forwarded_count=1",
+    ]);
+    for (server, closed) in [(&direct, true), (&proxied, false)] {
+        // One of four is a client's share, and this one has not been answered yet.
+        let mut held = TcpStream::connect(server.address()).unwrap();
+        held.write_all(begun).unwrap();
+        let answer = server.raw(b"GET /api/info HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert_eq!(answer.is_empty(), closed, "{answer}");
+        // The first goes on.
+        held.write_all(b"Connection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        held.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+}
+
+#[test]
 fn other_methods_and_paths_are_told_so() {
     let server = quiet();
     let not_allowed = r#"{"success":false,"error":"Method not allowed"}"#;
@@ -782,6 +832,23 @@ fn headers_about_proxies_are_not_believed_unless_there_are_some() {
             .status
     });
     assert_eq!(statuses, [200, 429]);
+}
+
+#[test]
+fn a_network_of_ipv6_is_counted_as_one_client() {
+    let server = Server::start(&[
+        "jobs.workers=0",
+        "http.forwarded_count=1",
+        "rate_limit.enabled=true",
+        "rate_limit.calls=1",
+    ]);
+    let statuses = ["2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"].map(|from| {
+        let mut headers = credentials(Some(ADMIN));
+        headers.push(("x-forwarded-for", from));
+        let answer = server.send("GET", "/api/v1/rooms.get", &headers, b"");
+        answer.status
+    });
+    assert_eq!(statuses, [200, 429, 200]);
 }
 
 #[test]

@@ -286,6 +286,37 @@ fn logins_are_rate_limited() {
 }
 
 #[test]
+fn a_login_is_counted_before_its_body_is_read() {
+    let server = demo::start(&[
+        "rate_limit.enabled=true",
+        "rate_limit.calls=1",
+        "http.request_timeout=1s",
+    ]);
+    // Bodies that never come.
+    let head = "POST /api/v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n";
+    for status in ["408", "429"] {
+        let answer = server.raw(head.as_bytes());
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&expected), "{answer}");
+    }
+    // The form of the page is counted as well, and is shown again.
+    let form = "username=alice&password=x&next=%2Fdata-export%2Fa";
+    let headers = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("accept", "text/html"),
+    ];
+    for status in [401, 429] {
+        let answer = server.send("POST", "/data-export-login", &headers, form.as_bytes());
+        assert_eq!(answer.status, status);
+        assert!(
+            answer.text().contains("value=\"alice\""),
+            "{}",
+            answer.text()
+        );
+    }
+}
+
+#[test]
 fn the_log_tells_of_logins_and_not_of_secrets() {
     let server = demo::start(&["log.level=trace"]);
     let body = json!({"user": "alice", "password": "alice-test-password", "code": "314159"});
