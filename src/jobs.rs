@@ -407,13 +407,14 @@ pub trait JobQueue: Send + Sync {
         progress: Option<&JobProgress>,
     ) -> Result<Renewal, QueueError>;
 
-    /// Ends a claim.
+    /// Ends a claim, and says what the job is now. One that somebody asked to stop is cancelled, however it is settled:
+    /// nothing of the settlement is written, and what was made for it is to be thrown away.
     async fn settle(
         &self,
         fence: &Fence,
         settlement: Settlement,
         now: i64,
-    ) -> Result<(), QueueError>;
+    ) -> Result<JobState, QueueError>;
 
     /// Asks to stop a job; `None` when there is none.
     async fn cancel(&self, id: &JobId, now: i64) -> Result<Option<CancelOutcome>, QueueError>;

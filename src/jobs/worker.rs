@@ -160,8 +160,10 @@ impl Worker {
         if file.is_some() {
             steps::reached(Step::Record);
         }
-        match self.settle(&fence, &settlement).await {
-            Ok(()) => {}
+        let settlement = match self.settle(&fence, &settlement).await {
+            // Asked for after the last heartbeat.
+            Ok(JobState::Cancelled) => Settlement::Cancelled,
+            Ok(_) => settlement,
             Err(QueueError::LeaseLost(_)) => return self.abandon(&fence, file.as_ref()).await,
             Err(error) => {
                 // Nobody knows whether it was written: the file stays, and the next attempt removes it or the record
@@ -174,8 +176,8 @@ impl Worker {
                 );
                 return;
             }
-        }
-        if file.is_some() {
+        };
+        if let Settlement::Done { file: Some(_), .. } = settlement {
             steps::reached(Step::Settled);
         }
         tell(&job, &settlement, begun.elapsed());
@@ -253,7 +255,7 @@ impl Worker {
         }
     }
 
-    async fn settle(&self, fence: &Fence, settlement: &Settlement) -> Result<(), QueueError> {
+    async fn settle(&self, fence: &Fence, settlement: &Settlement) -> Result<JobState, QueueError> {
         let queue = &self.service.queue;
         let mut tried = 1;
         loop {
@@ -269,7 +271,7 @@ impl Worker {
                 Err(QueueError::LeaseLost(id)) if tried > 1 => {
                     return match queue.job(&id).await? {
                         Some(job) if job.epoch == fence.epoch && job.state == JobState::Done => {
-                            Ok(())
+                            Ok(JobState::Done)
                         }
                         _ => Err(QueueError::LeaseLost(id)),
                     };

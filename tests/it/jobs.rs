@@ -351,18 +351,22 @@ async fn who_sleeps_through_the_lease_is_fenced_off() {
 
 #[tokio::test]
 async fn a_cancelled_export_leaves_nothing() {
-    let (bed, mut worker) = stopped(MANY, "write", &[]).await;
-    assert!(bed.exported.stored()[0].contains(".part"));
-    let asked = bed
-        .queue
-        .cancel(&JobId(JOB.to_owned()), Clock::System.now())
-        .await
-        .unwrap();
-    assert_eq!(asked, Some(CancelOutcome::Requested));
-    worker.signal(Signal::CONT);
-    bed.until(JOB, JobState::Cancelled, &worker).await;
-    worker.stop().await;
-    bed.exported.assert_none().await;
+    // While it is written; and when all that is missing is its record, which no heartbeat comes before.
+    for (messages, step, name) in [(MANY, "write", ".part"), (FEW, "record", ".zip")] {
+        let (bed, mut worker) = stopped(messages, step, &[]).await;
+        assert!(bed.exported.stored()[0].contains(name));
+        let asked = bed
+            .queue
+            .cancel(&JobId(JOB.to_owned()), Clock::System.now())
+            .await
+            .unwrap();
+        assert_eq!(asked, Some(CancelOutcome::Requested));
+        worker.signal(Signal::CONT);
+        let job = bed.until(JOB, JobState::Cancelled, &worker).await;
+        assert_eq!(job.outcome, None);
+        worker.stop().await;
+        bed.exported.assert_none().await;
+    }
 }
 
 #[tokio::test]
