@@ -33,7 +33,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// How often the end of a job is tried to be written, a heartbeat apart; after that its lease runs out.
 const SETTLE_ATTEMPTS: u32 = 5;
 
-/// A process's worker: at most `jobs.workers` jobs at a time.
+/// A process's worker: at most `jobs.workers` exports at a time, and a mail beside them.
 pub struct Worker {
     service: Service,
     /// For people who look into the queue.
@@ -54,64 +54,69 @@ impl Worker {
         let jobs = &worker.service.config.jobs;
         let store = worker.service.exports.describe();
         tracing::info!(workers = jobs.workers, store, "worker started");
-        let mut running = JoinSet::new();
+        let [exports, mails] = Work::KINDS;
+        let mut exports = Lane::new(exports, jobs.attempts, jobs.workers);
+        // A mail waits for its server, which may be silent: exports do not wait with it.
+        let mut mails = Lane::new(mails, MAIL_ATTEMPTS, jobs.workers.min(1));
         while !soft.is_cancelled() && !hard.is_cancelled() {
-            while running.len() < jobs.workers
-                && !soft.is_cancelled()
-                && let Some((job, fence)) = worker.claim().await
-            {
-                running.spawn(Arc::clone(&worker).work(job, fence));
+            for lane in [&mut mails, &mut exports] {
+                while lane.is_free()
+                    && !soft.is_cancelled()
+                    && let Some((job, fence)) = worker.claim(lane).await
+                {
+                    lane.running.spawn(Arc::clone(&worker).work(job, fence));
+                }
             }
-            let free = running.len() < jobs.workers;
+            let free = exports.is_free() || mails.is_free();
             tokio::select! {
                 () = soft.cancelled() => {}
                 () = hard.cancelled() => {}
                 () = worker.service.wake.notified(), if free => {}
                 () = sleep(jobs.poll), if free => {}
-                Some(ended) = running.join_next() => tell_panic(ended),
+                Some(ended) = exports.running.join_next() => tell_panic(ended),
+                Some(ended) = mails.running.join_next() => tell_panic(ended),
             }
         }
-        if !running.is_empty() {
-            tracing::info!(running = running.len(), "waiting for running jobs");
+        let running = exports.running.len() + mails.running.len();
+        if running > 0 {
+            tracing::info!(running, "waiting for running jobs");
         }
+        let mut drained = async || {
+            drain(&mut exports.running).await;
+            drain(&mut mails.running).await;
+        };
         tokio::select! {
-            () = drain(&mut running) => {}
+            () = drained() => {}
             () = sleep(jobs.grace) => {}
             () = hard.cancelled() => {}
         }
         worker.hard.cancel();
-        drain(&mut running).await;
+        drained().await;
     }
 
-    /// The next job. Mails first: they take no time, and have attempts of their own.
-    async fn claim(&self) -> Option<(Job, Fence)> {
+    /// The next job of a lane.
+    async fn claim(&self, lane: &Lane) -> Option<(Job, Fence)> {
         let jobs = &self.service.config.jobs;
-        let [exports, mails] = Work::KINDS;
-        for (kind, attempts) in [(mails, MAIL_ATTEMPTS), (exports, jobs.attempts)] {
-            let now = self.service.clock.now();
-            let claim = Claim {
-                worker: &self.name,
-                kinds: &[kind],
-                now,
-                until: later(now, jobs.lease),
-                per_owner: jobs.per_user_running,
-                attempts,
-            };
-            let Claimed { job, ended } = match self.service.queue.claim(&claim).await {
-                Ok(claimed) => claimed,
-                Err(error) => {
-                    tracing::error!(%error, "the queue cannot be read");
-                    return None;
-                }
-            };
-            for job in ended {
-                self.bury(&job, now).await;
+        let now = self.service.clock.now();
+        let claim = Claim {
+            worker: &self.name,
+            kinds: &[lane.kind],
+            now,
+            until: later(now, jobs.lease),
+            per_owner: jobs.per_user_running,
+            attempts: lane.attempts,
+        };
+        let Claimed { job, ended } = match self.service.queue.claim(&claim).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::error!(%error, "the queue cannot be read");
+                return None;
             }
-            if job.is_some() {
-                return job;
-            }
+        };
+        for job in ended {
+            self.bury(&job, now).await;
         }
-        None
+        job
     }
 
     /// Tells of a job that ended without its worker, and removes what that one left.
@@ -311,6 +316,29 @@ impl Worker {
                 tracing::warn!(job = job.id.0, %error, "what earlier attempts left cannot be removed");
             }
         }
+    }
+}
+
+/// Jobs of one kind, and how many of them run at a time.
+struct Lane {
+    kind: &'static str,
+    attempts: u32,
+    slots: usize,
+    running: JoinSet<()>,
+}
+
+impl Lane {
+    fn new(kind: &'static str, attempts: u32, slots: usize) -> Self {
+        Self {
+            kind,
+            attempts,
+            slots,
+            running: JoinSet::new(),
+        }
+    }
+
+    fn is_free(&self) -> bool {
+        self.running.len() < self.slots
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
+use bson::doc;
 use export_room::app::{App, Service};
 use export_room::clock::Clock;
 use export_room::config::Config;
@@ -22,12 +23,14 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::cli::{command, run, text};
+use crate::support::dump::DumpBuilder;
 use crate::support::exported::Exported;
 use crate::support::generate;
 
 /// Longer than anything takes on a slow machine.
 const PATIENCE: Duration = Duration::from_mins(2);
 const JOB: &str = "abcdefghijk234567";
+const OWNER: &str = "owner000000000001";
 /// Messages that take a while.
 const MANY: u64 = 60_000;
 const FEW: u64 = 2_000;
@@ -45,14 +48,28 @@ struct Worker {
     log: PathBuf,
 }
 
+/// Who may export the large room.
+fn world() -> DumpBuilder {
+    let mut dump = DumpBuilder::new();
+    dump.add(
+        "users",
+        &doc! {"_id": OWNER, "username": "owner", "type": "user", "active": true, "roles": ["user"],
+        "emails": [{"address": "owner@example.org", "verified": true}]},
+    );
+    for permission in ["mail-messages", "view-c-room"] {
+        dump.add(
+            "rocketchat_permissions",
+            &doc! {"_id": permission, "roles": ["user"]},
+        );
+    }
+    dump
+}
+
 impl Bed {
     fn new(messages: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (dump, database) = (
-            directory.path().join("dump"),
-            directory.path().join("chat.db"),
-        );
-        generate::dump(&dump, messages).unwrap();
+        let database = directory.path().join("chat.db");
+        let dump = world().write_with_large_room(directory.path(), messages);
         let address = format!("sqlite:{}", database.display());
         let ran = run(&["import", text(&dump), "--workspace", &address]);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
@@ -70,7 +87,7 @@ impl Bed {
     async fn enqueue(&self, id: &str, rid: &str) {
         let job = NewJob {
             id: JobId(id.to_owned()),
-            owner: UserId("user0000000000001".to_owned()),
+            owner: UserId(OWNER.to_owned()),
             rid: Some(rid.to_owned()),
             work: Work::FileExport(FileExportWork {
                 rid: rid.to_owned(),
@@ -429,6 +446,46 @@ async fn what_cannot_be_done_says_so_to_the_one_who_asked() {
         bed.exported.assert_none().await;
         assert!(bed.queue.remove(&JobId(JOB.to_owned())).await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn exports_do_not_wait_for_a_silent_mail_server() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!("mail.port={}", silent.local_addr().unwrap().port());
+    let settings = [
+        "jobs.workers=1",
+        "mail.host=127.0.0.1",
+        &port,
+        "mail.from=chat@example.org",
+        "mail.timeout=1h",
+        "jobs.lease=1h",
+        "jobs.heartbeat=20ms",
+    ];
+    let bed = Bed::new(FEW);
+    bed.enqueue(JOB, generate::ROOM).await;
+    let mut worker = bed.worker("worker", None, &settings);
+    bed.until(JOB, JobState::Done, &worker).await;
+    let mail = format!("{JOB}-mail");
+    bed.until(&mail, JobState::Running, &worker).await;
+    let next = "bbbbbbbbbbbbbbbbb";
+    bed.enqueue(next, generate::ROOM).await;
+    bed.until(next, JobState::Done, &worker).await;
+    assert_eq!(bed.job(&mail).await.state, JobState::Running);
+    let waiting = format!("{next}-mail");
+    assert_eq!(
+        bed.job(&waiting).await.state,
+        JobState::Queued,
+        "one mail at a time"
+    );
+    bed.queue
+        .cancel(&JobId(mail.clone()), Clock::System.now())
+        .await
+        .unwrap();
+    bed.until(&mail, JobState::Cancelled, &worker).await;
+    bed.until(&waiting, JobState::Running, &worker).await;
+    worker.signal(Signal::TERM);
+    worker.signal(Signal::INT);
+    assert_eq!(worker.ended().await.code(), Some(0), "{}", worker.log());
 }
 
 #[test]
