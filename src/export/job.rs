@@ -28,6 +28,7 @@ use crate::jobs::{
 use crate::store::directory::User;
 use crate::store::user_data::{FinishedExport, UserDataFile};
 use crate::store::{RoomId, StoreError, Window};
+use crate::words::{causes, chain};
 
 /// Exports a room for a claim, stores the file and says how the claim ends. What was stored is there when this succeeds,
 /// and only then.
@@ -323,19 +324,6 @@ fn is_full(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|error| {
         let error = error.downcast_ref::<io::Error>();
         error.is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
-    })
-}
-
-/// An error and its causes, for the log.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let texts: Vec<_> = causes(error).map(ToString::to_string).collect();
-    texts.join(": ")
-}
-
-/// An error, what caused it, and so on.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
-        (*error).source()
     })
 }
 

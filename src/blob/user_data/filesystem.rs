@@ -23,6 +23,7 @@ use crate::jobs::Fence;
 use crate::store::StoreError;
 use crate::store::batches::blocking;
 use crate::store::user_data::UserDataFile;
+use crate::words::chain;
 
 /// `store` of our records.
 const STORE: &str = "FileSystem:UserDataFiles";
@@ -213,8 +214,15 @@ impl UserDataStore for UserDataDirectory {
         let removed = blocking(move || {
             let mut removed = 0;
             directory.each(|name, stored| {
-                if stored.job == job && Some(stored.epoch) != keep && directory.unlink(name)? {
-                    removed += 1;
+                if stored.job == job && Some(stored.epoch) != keep {
+                    match directory.unlink(name) {
+                        Ok(there) => removed += u64::from(there),
+                        // Others may write here, too: what one of them put there keeps nothing else from being removed.
+                        Err(error) => {
+                            let error = chain(&error);
+                            tracing::warn!(job, error, "a leftover cannot be removed");
+                        }
+                    }
                 }
                 Ok(())
             })?;
@@ -488,7 +496,11 @@ mod tests {
         assert_eq!(directory.jobs(None, 1).await.unwrap(), [JOB]);
         assert_eq!(directory.jobs(Some(JOB), 10).await.unwrap(), [other]);
         assert!(directory.jobs(Some(other), 10).await.unwrap().is_empty());
+        // Somebody else's, which we cannot remove, stays, and keeps nothing else from being removed.
+        let stuck = parent.path().join(format!("{JOB}.4.zip"));
+        fs::create_dir(&stuck).unwrap();
         assert_eq!(directory.clean(JOB, Some(2)).await.unwrap(), 2);
+        fs::remove_dir(&stuck).unwrap();
         assert!(names(parent.path()).contains(&ours[1]));
         assert_eq!(directory.clean(JOB, None).await.unwrap(), 1);
         assert_eq!(directory.clean(JOB, None).await.unwrap(), 0);
