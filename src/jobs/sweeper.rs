@@ -115,6 +115,8 @@ async fn remove(service: &Service, file: &UserDataFile) -> Result<(), SweepError
         Ok(()) | Err(BlobError::Missing(_)) => {}
         Err(error) => return Err(error.into()),
     }
+    // Nobody looks for what other claims left once the job is forgotten.
+    service.exports.clean(&file.id, None).await?;
     service.queue.remove(&JobId(file.id.clone())).await?;
     service.user_data.remove(&file.id).await?;
     tracing::info!(target: "audit", job = file.id, user = file.owner.0, "export expired");
