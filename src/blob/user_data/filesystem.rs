@@ -264,13 +264,11 @@ impl UserDataStore for UserDataDirectory {
         let path = directory.clone();
         let checked = tokio::task::spawn_blocking(move || {
             check_space(&directory, 0)?;
-            let written = tempfile::Builder::new()
-                .prefix(".export-room-check-")
-                .tempfile_in(&directory)
-                .and_then(|mut file| {
-                    file.write_all(b"x")?;
-                    file.as_file().sync_all()
-                });
+            // It has no name, so that whoever is killed here leaves nothing.
+            let written = tempfile::tempfile_in(&directory).and_then(|mut file| {
+                file.write_all(b"x")?;
+                file.sync_all()
+            });
             written.map_err(|source| TargetError::Io {
                 path: directory,
                 source,
@@ -318,6 +316,7 @@ impl ExportWriter for FileWriter {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::time::SystemTime;
 
     use super::*;
     use crate::jobs::JobId;
@@ -420,8 +419,13 @@ mod tests {
             .create(&fence(JOB, 1), u64::MAX / 2, Arc::default())
             .await;
         assert!(matches!(error, Err(TargetError::NoSpace { .. })));
+        // A name that was given changes the time of the directory, also when it is gone again.
+        let entries = fs::File::open(parent.path()).unwrap();
+        entries.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         directory.check().await.unwrap();
         assert!(names(parent.path()).is_empty());
+        let changed = entries.metadata().unwrap().modified().unwrap();
+        assert_eq!(changed, SystemTime::UNIX_EPOCH);
     }
 
     #[tokio::test]
