@@ -155,7 +155,7 @@ pub struct JobProgress {
 /// Why a job, or an attempt, failed; for the person who asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobError {
-    /// A name for programs: `room-gone`, `no-space`, `workspace-unreadable`, `interrupted`, `internal` …
+    /// A name for programs: `room-gone`, `not-allowed`, `no-space`, `workspace-unreadable`, `interrupted`, `internal` …
     pub code: String,
     /// A sentence that says what happened and what to do.
     pub message: String,

@@ -31,6 +31,12 @@ use crate::support::generate;
 const PATIENCE: Duration = Duration::from_mins(2);
 const JOB: &str = "abcdefghijk234567";
 const OWNER: &str = "owner000000000001";
+/// May export, and is deactivated.
+const FORMER: &str = "former00000000001";
+/// May export nothing.
+const GUEST: &str = "guest000000000001";
+/// May export what he can open, which is nothing.
+const ADMIN: &str = "admin000000000001";
 /// Messages that take a while.
 const MANY: u64 = 60_000;
 const FEW: u64 = 2_000;
@@ -56,10 +62,24 @@ fn world() -> DumpBuilder {
         &doc! {"_id": OWNER, "username": "owner", "type": "user", "active": true, "roles": ["user"],
         "emails": [{"address": "owner@example.org", "verified": true}]},
     );
-    for permission in ["mail-messages", "view-c-room"] {
+    for (id, role, active) in [
+        (FORMER, "user", false),
+        (GUEST, "guest", true),
+        (ADMIN, "admin", true),
+    ] {
+        dump.add(
+            "users",
+            &doc! {"_id": id, "username": id, "type": "user", "active": active, "roles": [role]},
+        );
+    }
+    let permissions = [
+        ("mail-messages", &["user", "admin"][..]),
+        ("view-c-room", &["user"]),
+    ];
+    for (permission, roles) in permissions {
         dump.add(
             "rocketchat_permissions",
-            &doc! {"_id": permission, "roles": ["user"]},
+            &doc! {"_id": permission, "roles": roles},
         );
     }
     dump
@@ -85,9 +105,13 @@ impl Bed {
 
     /// Enqueues an export of the room, as a request does.
     async fn enqueue(&self, id: &str, rid: &str) {
+        self.enqueue_for(OWNER, id, rid).await;
+    }
+
+    async fn enqueue_for(&self, owner: &str, id: &str, rid: &str) {
         let job = NewJob {
             id: JobId(id.to_owned()),
-            owner: UserId(OWNER.to_owned()),
+            owner: UserId(owner.to_owned()),
             rid: Some(rid.to_owned()),
             work: Work::FileExport(FileExportWork {
                 rid: rid.to_owned(),
@@ -446,6 +470,34 @@ async fn what_cannot_be_done_says_so_to_the_one_who_asked() {
         bed.exported.assert_none().await;
         assert!(bed.queue.remove(&JobId(JOB.to_owned())).await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn who_lost_the_right_while_the_export_waited_gets_none() {
+    let bed = Bed::new(FEW);
+    for (owner, id) in [
+        (FORMER, "bbbbbbbbbbbbbbbbb"),
+        (GUEST, "ccccccccccccccccc"),
+        (ADMIN, "ddddddddddddddddd"),
+        ("gone0000000000001", "eeeeeeeeeeeeeeeee"),
+    ] {
+        bed.enqueue_for(owner, id, generate::ROOM).await;
+        let mut worker = bed.worker("worker", None, &[]);
+        let job = bed.until(id, JobState::Failed, &worker).await;
+        worker.stop().await;
+        let error = job.error.unwrap();
+        assert_eq!((&*error.code, job.attempt), ("not-allowed", 1), "{owner}");
+        assert!(error.message.ends_with('.'), "{}", error.message);
+        bed.exported.assert_none().await;
+    }
+    bed.enqueue_for(ADMIN, JOB, generate::ROOM).await;
+    let mut worker = bed.worker("worker", None, &["security.admin_override=true"]);
+    bed.until(JOB, JobState::Done, &worker).await;
+    worker.stop().await;
+    bed.assert_exported(1).await;
+    let log = worker.log();
+    let audit = log.lines().find(|line| line.contains("by_override"));
+    assert!(audit.is_some_and(|line| line.contains(JOB)), "{log}");
 }
 
 #[tokio::test]
