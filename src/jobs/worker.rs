@@ -24,6 +24,7 @@ use crate::mail::MailError;
 use crate::mail::ready::send_ready;
 use crate::store::user_data::UserDataFile;
 use crate::telemetry;
+use crate::words::chain;
 
 /// Attempts of a mail, instead of `jobs.attempts`: a mail server may be away for hours. With the default wait these take
 /// some eight hours.
@@ -369,7 +370,16 @@ async fn carry_out(
                 sent = send_ready(&service, &job, work) => sent,
                 () = stop.cancelled() => return Err(Failure::Cancelled),
             };
-            let outcome = sent.map_err(of_mail)?;
+            let outcome = sent.map_err(|error| {
+                let told = chain(&error);
+                tracing::warn!(
+                    job = job.id.0,
+                    attempt = job.attempt,
+                    error = told,
+                    "mail not sent"
+                );
+                of_mail(&error)
+            })?;
             steps::reached(Step::MailSent);
             Ok(Settlement::Done {
                 outcome,
@@ -384,21 +394,29 @@ async fn carry_out(
     }
 }
 
-fn of_mail(error: MailError) -> Failure {
-    let reason = error.to_string();
-    let message = format!("The mail was not sent: {}.", reason.trim_end_matches('.'));
+/// What is told of a mail that was not sent. Where the server is and what it said goes to the log.
+fn of_mail(error: &MailError) -> Failure {
     match error {
-        MailError::Store(error) => {
-            tracing::warn!(%error, "a mail's export cannot be read");
-            Failure::Passing(JobError::new(
-                "workspace-unreadable",
-                "What the mail is about could not be read. It is tried again.",
-            ))
-        }
-        MailError::Later(_) => Failure::Passing(JobError::new("mail-later", message)),
-        MailError::Off => Failure::Final(JobError::new("mail-off", message)),
-        MailError::Unusable(_) => Failure::Final(JobError::new("mail-unusable", message)),
-        MailError::Refused(_) => Failure::Final(JobError::new("mail-refused", message)),
+        MailError::Store(_) => Failure::Passing(JobError::new(
+            "workspace-unreadable",
+            "The mail was not sent: what it is about could not be read. If that stays so, ask the administrator to look at the server's log.",
+        )),
+        MailError::Later(_) => Failure::Passing(JobError::new(
+            "mail-later",
+            "The mail was not sent: the mail server could not be reached, or did not take it. If that stays so, ask the administrator to look at the server's log.",
+        )),
+        MailError::Off => Failure::Final(JobError::new(
+            "mail-off",
+            "The mail was not sent: sending mail is not set up.",
+        )),
+        MailError::Unusable(_) => Failure::Final(JobError::new(
+            "mail-unusable",
+            "The mail was not sent: your address, or something else in it, cannot be used in a mail.",
+        )),
+        MailError::Refused(_) => Failure::Final(JobError::new(
+            "mail-refused",
+            "The mail was not sent: the mail server refused it for good. Look at your address, or ask the administrator to look at the server's log.",
+        )),
     }
 }
 
@@ -556,6 +574,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreError;
 
     #[test]
     fn waits_double_up_to_an_hour_and_differ() {
@@ -579,6 +598,40 @@ mod tests {
             );
             assert!(waits.iter().any(|wait| *wait != waits[0]), "{attempt}");
         }
+    }
+
+    #[test]
+    fn failed_mails_are_told_without_the_servers_internals() {
+        let said = || "10.0.0.5:587: Connection refused (os error 111)".to_owned();
+        let io = || std::io::Error::other("/srv/private");
+        let mut told = Vec::new();
+        for (error, code, again) in [
+            (MailError::Later(said()), "mail-later", true),
+            (MailError::Refused(said()), "mail-refused", false),
+            (MailError::Unusable(said()), "mail-unusable", false),
+            (MailError::Off, "mail-off", false),
+            (
+                StoreError::io("read", "/srv/private/x")(io()).into(),
+                "workspace-unreadable",
+                true,
+            ),
+        ] {
+            let (failed, passing) = match of_mail(&error) {
+                Failure::Passing(failed) => (failed, true),
+                Failure::Final(failed) => (failed, false),
+                Failure::Cancelled => panic!("{code}"),
+            };
+            assert_eq!((&*failed.code, passing), (code, again));
+            let message = failed.message;
+            assert!(
+                !message.contains(['/', '(', '1']) && message.ends_with('.'),
+                "{message}"
+            );
+            told.push(message);
+        }
+        told.sort();
+        told.dedup();
+        assert_eq!(told.len(), 5, "each has a sentence of its own");
     }
 
     #[test]
