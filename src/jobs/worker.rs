@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::steps::{self, Step};
 use super::{
     Claim, Claimed, Failure, Fence, Job, JobError, JobProgress, JobState, Outcome, QueueError,
-    Settlement, Work,
+    Renewal, Settlement, Work,
 };
 use crate::app::Service;
 use crate::export;
@@ -209,6 +209,11 @@ impl Worker {
         let mut beats = interval_at(tokio::time::Instant::now() + jobs.heartbeat, jobs.heartbeat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pace = Pace::begin(Instant::now());
+        let mut told = Told {
+            at: Instant::now(),
+            snapshot: progress.snapshot(),
+            again: jobs.lease / 3,
+        };
         let mut kept = Kept::Held;
         loop {
             tokio::select! {
@@ -222,14 +227,16 @@ impl Worker {
                 }
                 _ = beats.tick(), if kept != Kept::Lost => {}
             }
-            let until = later(self.service.clock.now(), jobs.lease);
-            let progress = pace.look(Instant::now(), progress.snapshot());
-            match self
-                .service
-                .queue
-                .renew(fence, until, Some(&progress))
-                .await
-            {
+            let (now, snapshot) = (Instant::now(), progress.snapshot());
+            let renewal = if told.is_due(now, snapshot) {
+                let until = later(self.service.clock.now(), jobs.lease);
+                let progress = pace.look(now, snapshot);
+                let renewed = self.service.queue.renew(fence, until, Some(&progress));
+                renewed.await.inspect(|_| told.tell(now, snapshot))
+            } else {
+                self.look(fence).await
+            };
+            match renewal {
                 Ok(renewal) if renewal.cancel => kept = Kept::Unwanted,
                 Ok(_) => {}
                 Err(QueueError::LeaseLost(_)) => kept = Kept::Lost,
@@ -241,6 +248,18 @@ impl Worker {
             if kept != Kept::Held {
                 stop.cancel();
             }
+        }
+    }
+
+    /// What a renewal would tell of a claim, without one.
+    async fn look(&self, fence: &Fence) -> Result<Renewal, QueueError> {
+        match self.service.queue.job(&fence.id).await? {
+            Some(job) if job.epoch == fence.epoch && job.state == JobState::Running => {
+                Ok(Renewal {
+                    cancel: job.cancel_requested,
+                })
+            }
+            _ => Err(QueueError::LeaseLost(fence.id.clone())),
         }
     }
 
@@ -523,6 +542,25 @@ fn wait(backoff: Duration, attempt: u32) -> Duration {
         .mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
+/// What of a claim was written last: a heartbeat without news only looks, because each write waits for the disk and
+/// keeps others from writing.
+struct Told {
+    at: Instant,
+    snapshot: Snapshot,
+    /// News or not, the lease is renewed after this.
+    again: Duration,
+}
+
+impl Told {
+    fn is_due(&self, now: Instant, snapshot: Snapshot) -> bool {
+        snapshot != self.snapshot || now.duration_since(self.at) >= self.again
+    }
+
+    fn tell(&mut self, now: Instant, snapshot: Snapshot) {
+        (self.at, self.snapshot) = (now, snapshot);
+    }
+}
+
 /// How fast a job is.
 struct Pace {
     phase: Phase,
@@ -632,6 +670,30 @@ mod tests {
         told.sort();
         told.dedup();
         assert_eq!(told.len(), 5, "each has a sentence of its own");
+    }
+
+    #[test]
+    fn a_heartbeat_writes_only_news_and_the_lease() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let snapshot = |done| Snapshot {
+            phase: Phase::Messages,
+            done,
+            total: 9,
+            bytes: 7,
+        };
+        let mut told = Told {
+            at: start,
+            snapshot: snapshot(1),
+            again: Duration::from_secs(20),
+        };
+        assert!(!told.is_due(at(5), snapshot(1)), "nothing new");
+        assert!(told.is_due(at(5), snapshot(2)), "progress");
+        told.tell(at(5), snapshot(2));
+        assert!(!told.is_due(at(24), snapshot(2)));
+        assert!(told.is_due(at(25), snapshot(2)), "the lease");
+        told.tell(at(25), snapshot(2));
+        assert!(!told.is_due(at(30), snapshot(2)));
     }
 
     #[test]

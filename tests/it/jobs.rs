@@ -510,6 +510,7 @@ async fn exports_do_not_wait_for_a_silent_mail_server() {
         &port,
         "mail.from=chat@example.org",
         "mail.timeout=1h",
+        // Nothing is written at most heartbeats, and yet they see who asks to stop.
         "jobs.lease=1h",
         "jobs.heartbeat=20ms",
     ];
