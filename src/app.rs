@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::blob::user_data::{UserDataStore, filesystem::UserDataDirectory};
 use crate::blob::{BlobStore, Blobs, filesystem::FileSystem};
 use crate::clock::Clock;
@@ -63,6 +64,14 @@ pub struct Service {
 }
 
 impl Service {
+    /// Who may do what.
+    pub fn access(&self) -> Access {
+        Access::new(
+            Arc::clone(&self.directory),
+            self.config.security.admin_override,
+        )
+    }
+
     /// How users reach this server, without a slash at the end: `http.site_url`, else the workspace's `Site_Url`
     /// (contract §5.8), else the address that it listens on.
     pub async fn site_url(&self) -> Result<String, StoreError> {

@@ -153,7 +153,7 @@ impl Store {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Jobs {
-    /// Jobs that run at a time in this process.
+    /// Exports that run at a time in this process, with a mail beside them; none of either when it is 0.
     pub workers: usize,
     /// Exports of one user that run at a time.
     pub per_user_running: u32,

@@ -51,10 +51,7 @@ impl Http {
     /// The handlers' parts around a service.
     pub fn new(service: Service) -> Self {
         Self {
-            access: Arc::new(Access::new(
-                Arc::clone(&service.directory),
-                service.config.security.admin_override,
-            )),
+            access: Arc::new(service.access()),
             rate_limiter: Arc::new(RateLimiter::default()),
             logins: Arc::new(Logins::new(
                 Arc::clone(&service.directory),

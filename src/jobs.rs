@@ -155,7 +155,7 @@ pub struct JobProgress {
 /// Why a job, or an attempt, failed; for the person who asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobError {
-    /// A name for programs: `room-gone`, `no-space`, `workspace-unreadable`, `interrupted`, `internal` …
+    /// A name for programs: `room-gone`, `not-allowed`, `no-space`, `workspace-unreadable`, `interrupted`, `internal` …
     pub code: String,
     /// A sentence that says what happened and what to do.
     pub message: String,
@@ -407,13 +407,14 @@ pub trait JobQueue: Send + Sync {
         progress: Option<&JobProgress>,
     ) -> Result<Renewal, QueueError>;
 
-    /// Ends a claim.
+    /// Ends a claim, and says what the job is now. One that somebody asked to stop is cancelled, however it is settled:
+    /// nothing of the settlement is written, and what was made for it is to be thrown away.
     async fn settle(
         &self,
         fence: &Fence,
         settlement: Settlement,
         now: i64,
-    ) -> Result<(), QueueError>;
+    ) -> Result<JobState, QueueError>;
 
     /// Asks to stop a job; `None` when there is none.
     async fn cancel(&self, id: &JobId, now: i64) -> Result<Option<CancelOutcome>, QueueError>;

@@ -55,10 +55,11 @@ pub enum MailError {
     /// The address, or something else in the mail, cannot be used; trying again does not help.
     #[error("{0}")]
     Unusable(String),
-    /// The server refused for good (5xx).
+    /// The server refused this mail for good: its sender, its recipient or its content (5xx).
     #[error("the mail server refused: {0}")]
     Refused(String),
-    /// The server is not there or refused for now (4xx).
+    /// The server is not there, refused for now (4xx), or lets nobody in as things are set up: a wrong password, no TLS.
+    /// The operator can repair that.
     #[error("the mail server cannot take it now: {0}")]
     Later(String),
     /// What the mail is about, or how to send it, could not be looked up.

@@ -1,6 +1,8 @@
 //! Words for people: numbers, sizes, instants, and foreign text on one line, from which nothing can move a cursor, fake a line
 //! or add a header.
 
+use std::error::Error;
+
 /// Characters of a line; what a workspace says can be as long as it likes.
 const LONGEST: usize = 1000;
 
@@ -22,6 +24,21 @@ pub(crate) fn one_line(text: &str) -> String {
         line.push('…');
     }
     line
+}
+
+/// An error and its causes, for the log.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let texts: Vec<_> = causes(error).map(ToString::to_string).collect();
+    texts.join(": ")
+}
+
+/// An error, what caused it, and so on.
+pub(crate) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
+        (*error).source()
+    })
 }
 
 /// A whole number with thousands apart.

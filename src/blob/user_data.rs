@@ -45,7 +45,7 @@ pub trait UserDataStore: Send + Sync {
     async fn delete(&self, file: &UserDataFile) -> Result<(), BlobError>;
 
     /// Removes what other claims than this one left for its job: what dead or late workers wrote. `None` stands for a
-    /// job that has no file. How many files were removed.
+    /// job that has no file. How many files were removed; one that cannot be removed is logged and stays.
     async fn clean(&self, job: &str, keep: Option<u64>) -> Result<u64, BlobError>;
 
     /// At most `limit` jobs that something is stored for, whole or not, by id after the one given; for the sweeper.

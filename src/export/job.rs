@@ -18,6 +18,7 @@ use super::progress::Progress;
 use super::report::{ExportReport, TOOL};
 use super::request::{ExportRequest, Format, cores};
 use super::target::{TargetError, Written};
+use crate::access::Decision;
 use crate::app::Service;
 use crate::blob::user_data::{ExportWriter, Place};
 use crate::jobs::steps::{self, Step};
@@ -28,6 +29,7 @@ use crate::jobs::{
 use crate::store::directory::User;
 use crate::store::user_data::{FinishedExport, UserDataFile};
 use crate::store::{RoomId, StoreError, Window};
+use crate::words::{causes, chain};
 
 /// Exports a room for a claim, stores the file and says how the claim ends. What was stored is there when this succeeds,
 /// and only then.
@@ -56,16 +58,17 @@ pub async fn run(
         let failure = of_store(&error);
         failed(&error, failure)
     };
-    let request = request(service, work).await.map_err(|error| match error {
-        Unexportable::Store(error) => unreadable(error),
-        Unexportable::Said(error) => Failure::Final(error),
-    })?;
     // Asked before there is a file: what comes after it must not fail.
     let owner = service
         .directory
         .user(&job.owner)
         .await
         .map_err(unreadable)?;
+    let request = request(service, job, owner.as_ref(), work).await;
+    let request = request.map_err(|error| match error {
+        Unexportable::Store(error) => unreadable(error),
+        Unexportable::Said(error) => Failure::Final(error),
+    })?;
     let site_url = service.site_url().await.map_err(unreadable)?;
     let export = FileExport {
         source: Arc::clone(&service.source),
@@ -143,13 +146,42 @@ impl From<StoreError> for Unexportable {
     }
 }
 
-async fn request(service: &Service, work: &FileExportWork) -> Result<ExportRequest, Unexportable> {
-    let room = service.directory.room(&RoomId(work.rid.clone())).await?;
-    let Some(room) = room else {
-        return Err(Unexportable::Said(JobError::new(
-            "room-gone",
-            "The room does not exist any more, so there is nothing to export.",
-        )));
+/// What is to be exported, if the owner may still do so: much may have happened since it was asked for.
+async fn request(
+    service: &Service,
+    job: &Job,
+    owner: Option<&User>,
+    work: &FileExportWork,
+) -> Result<ExportRequest, Unexportable> {
+    let not_allowed = || {
+        Unexportable::Said(JobError::new(
+            "not-allowed",
+            "You may not export this room any more. Ask the administrator or an owner of the room if you think that you should.",
+        ))
+    };
+    let owner = owner.ok_or_else(not_allowed)?;
+    let access = service.access();
+    let room = match access.may_export(owner, &RoomId(work.rid.clone())).await? {
+        Decision::Allowed { room, by_override } => {
+            if by_override {
+                tracing::info!(
+                    target: "audit",
+                    job = job.id.0,
+                    rid = work.rid,
+                    user = owner.id.0,
+                    by_override,
+                    "export begun"
+                );
+            }
+            room
+        }
+        Decision::NoRoom => {
+            return Err(Unexportable::Said(JobError::new(
+                "room-gone",
+                "The room does not exist any more, so there is nothing to export.",
+            )));
+        }
+        Decision::NoPermission | Decision::NoAccess => return Err(not_allowed()),
     };
     let room = RoomInfo::read(&room.0).map_err(|error| {
         StoreError::Corrupt(format!(
@@ -323,19 +355,6 @@ fn is_full(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|error| {
         let error = error.downcast_ref::<io::Error>();
         error.is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
-    })
-}
-
-/// An error and its causes, for the log.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let texts: Vec<_> = causes(error).map(ToString::to_string).collect();
-    texts.join(": ")
-}
-
-/// An error, what caused it, and so on.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
-        (*error).source()
     })
 }
 

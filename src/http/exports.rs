@@ -330,6 +330,8 @@ pub async fn delete(
         reached(Step::Delete);
         service.user_data.remove(&file.id).await?;
     }
+    // Nobody looks for what other claims left once the job is forgotten.
+    service.exports.clean(&job.id.0, None).await?;
     // A mail that is just being handed over stays, and is forgotten with other mails.
     service.queue.remove(&mail).await?;
     service.queue.remove(&job.id).await?;

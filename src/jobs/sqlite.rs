@@ -348,29 +348,36 @@ impl JobQueue for SqliteQueue {
         fence: &Fence,
         settlement: Settlement,
         now: i64,
-    ) -> Result<(), QueueError> {
+    ) -> Result<JobState, QueueError> {
         let fence = fence.clone();
         self.write(move |transaction| {
-            let end = End::of(&settlement)?;
-            let changed = transaction
+            let unwanted: Option<bool> = transaction
                 .prepare_cached(
-                    // What goes back to the queue although somebody asked to stop it ends here.
-                    "UPDATE job SET state = iif(:state = 'queued' AND cancel_requested, 'cancelled', :state), \
-                       ended_at = iif(:state = 'queued' AND NOT cancel_requested, NULL, :now), \
+                    "SELECT cancel_requested FROM job WHERE id = ?1 AND epoch = ?2 AND state = 'running'",
+                )?
+                .query_row(params![fence.id.0, fence.epoch.cast_signed()], |row| row.get(0))
+                .optional()?;
+            // Who asked to stop it was told that it will: nothing else may become of it.
+            let settlement = match unwanted {
+                None => return Err(QueueError::LeaseLost(fence.id)),
+                Some(true) => Settlement::Cancelled,
+                Some(false) => settlement,
+            };
+            let end = End::of(&settlement)?;
+            transaction
+                .prepare_cached(
+                    "UPDATE job SET state = :state, ended_at = iif(:state = 'queued', NULL, :now), \
                        run_at = coalesce(:run_at, run_at), attempt = attempt - :given_back, has_file = :has_file, \
                        progress = iif(:state = 'done', NULL, progress), outcome = :outcome, \
                        error = iif(:state = 'done', NULL, coalesce(:error, error)), worker = NULL, lease_until = NULL \
-                     WHERE id = :id AND epoch = :epoch AND state = 'running'",
+                     WHERE id = :id",
                 )?
                 .execute(named_params! {
-                    ":id": fence.id.0, ":epoch": fence.epoch.cast_signed(), ":now": now, ":state": end.state,
+                    ":id": fence.id.0, ":now": now, ":state": end.state,
                     ":run_at": end.run_at, ":given_back": end.given_back, ":outcome": end.outcome,
                     ":error": end.error,
                     ":has_file": matches!(settlement, Settlement::Done { file: Some(_), .. }),
                 })?;
-            if changed == 0 {
-                return Err(QueueError::LeaseLost(fence.id));
-            }
             if let Settlement::Done { file, then, .. } = &settlement {
                 if let Some(file) = file {
                     put_user_data_file(transaction, file)?;
@@ -379,7 +386,7 @@ impl JobQueue for SqliteQueue {
                     insert(transaction, job, now)?;
                 }
             }
-            Ok(())
+            Ok(end.state)
         })
         .await
     }

@@ -13,6 +13,7 @@ use crate::app::Service;
 use crate::blob::BlobError;
 use crate::store::StoreError;
 use crate::store::user_data::UserDataFile;
+use crate::words::chain;
 
 /// How much is looked at together.
 const PAGE: u16 = 100;
@@ -28,9 +29,9 @@ pub struct Swept {
     pub forgotten: u64,
 }
 
-/// Why a sweep stopped; the next one goes on.
+/// Why a part of a sweep stopped; the next one goes on.
 #[derive(Debug, Error)]
-pub enum SweepError {
+enum SweepError {
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -49,16 +50,13 @@ pub async fn run(service: Service, stop: CancellationToken) {
             swept = sweep(&service) => swept,
             () = stop.cancelled() => return,
         };
-        match swept {
-            Ok(swept) if swept == Swept::default() => {}
-            Ok(Swept {
+        if swept != Swept::default() {
+            let Swept {
                 expired,
                 leftovers,
                 forgotten,
-            }) => {
-                tracing::info!(expired, leftovers, forgotten, "swept");
-            }
-            Err(error) => tracing::warn!(%error, "sweeping stopped"),
+            } = swept;
+            tracing::info!(expired, leftovers, forgotten, "swept");
         }
         tokio::select! {
             () = tokio::time::sleep(service.config.store.sweep) => {}
@@ -67,33 +65,45 @@ pub async fn run(service: Service, stop: CancellationToken) {
     }
 }
 
-/// Sweeps once.
-pub async fn sweep(service: &Service) -> Result<Swept, SweepError> {
-    Ok(Swept {
-        expired: expire(service).await?,
-        leftovers: tidy(service).await?,
-        forgotten: forget(service).await?,
-    })
+/// Sweeps once. What cannot be removed is logged, and keeps nothing else from being removed.
+pub async fn sweep(service: &Service) -> Swept {
+    let mut swept = Swept::default();
+    let parts = [
+        expire(service, &mut swept.expired).await,
+        tidy(service, &mut swept.leftovers).await,
+        forget(service, &mut swept.forgotten).await,
+    ];
+    for error in parts.into_iter().filter_map(Result::err) {
+        let error = chain(&error);
+        tracing::warn!(error, "a part of the sweep stopped");
+    }
+    swept
 }
 
 /// Removes the exports older than `store.keep`.
-async fn expire(service: &Service) -> Result<u64, SweepError> {
+async fn expire(service: &Service, expired: &mut u64) -> Result<(), SweepError> {
     let Some(keep) = service.config.store.keep else {
-        return Ok(0);
+        return Ok(());
     };
-    let mut expired = 0;
     loop {
         let before = earlier(service.clock.now(), keep);
         let files = service
             .user_data
             .created_before(before, PAGE.into())
             .await?;
+        let until_now = *expired;
         for file in &files {
-            remove(service, file).await?;
-            expired += 1;
+            match remove(service, file).await {
+                Ok(()) => *expired += 1,
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(job = file.id, error, "an export cannot be removed");
+                }
+            }
         }
-        if files.len() < PAGE.into() {
-            return Ok(expired);
+        // The next page begins with what could not be removed.
+        if files.len() < PAGE.into() || *expired == until_now {
+            return Ok(());
         }
     }
 }
@@ -105,6 +115,8 @@ async fn remove(service: &Service, file: &UserDataFile) -> Result<(), SweepError
         Ok(()) | Err(BlobError::Missing(_)) => {}
         Err(error) => return Err(error.into()),
     }
+    // Nobody looks for what other claims left once the job is forgotten.
+    service.exports.clean(&file.id, None).await?;
     service.queue.remove(&JobId(file.id.clone())).await?;
     service.user_data.remove(&file.id).await?;
     tracing::info!(target: "audit", job = file.id, user = file.owner.0, "export expired");
@@ -113,8 +125,7 @@ async fn remove(service: &Service, file: &UserDataFile) -> Result<(), SweepError
 
 /// Removes the files of claims that nobody has any more. Jobs that have not ended are left to their workers; those that
 /// the queue does not know may be another server's.
-async fn tidy(service: &Service) -> Result<u64, SweepError> {
-    let mut removed = 0;
+async fn tidy(service: &Service, removed: &mut u64) -> Result<(), SweepError> {
     let mut after: Option<String> = None;
     loop {
         let jobs = service.exports.jobs(after.as_deref(), PAGE.into()).await?;
@@ -127,27 +138,26 @@ async fn tidy(service: &Service) -> Result<u64, SweepError> {
                 JobState::Done => Some(job.epoch),
                 JobState::Failed | JobState::Cancelled => None,
             };
-            removed += service.exports.clean(id, keep).await?;
+            *removed += service.exports.clean(id, keep).await?;
         }
         if jobs.len() < PAGE.into() {
-            return Ok(removed);
+            return Ok(());
         }
         after = jobs.into_iter().next_back();
     }
 }
 
 /// Forgets the jobs older than `jobs.forget`.
-async fn forget(service: &Service) -> Result<u64, SweepError> {
+async fn forget(service: &Service, forgotten: &mut u64) -> Result<(), SweepError> {
     let Some(keep) = service.config.jobs.forget else {
-        return Ok(0);
+        return Ok(());
     };
-    let mut forgotten = 0;
     loop {
         let before = earlier(service.clock.now(), keep);
         let now = service.queue.forget(before, PAGE.into()).await?;
-        forgotten += now;
+        *forgotten += now;
         if now < PAGE.into() {
-            return Ok(forgotten);
+            return Ok(());
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::steps::{self, Step};
 use super::{
     Claim, Claimed, Failure, Fence, Job, JobError, JobProgress, JobState, Outcome, QueueError,
-    Settlement, Work,
+    Renewal, Settlement, Work,
 };
 use crate::app::Service;
 use crate::export;
@@ -24,6 +24,7 @@ use crate::mail::MailError;
 use crate::mail::ready::send_ready;
 use crate::store::user_data::UserDataFile;
 use crate::telemetry;
+use crate::words::chain;
 
 /// Attempts of a mail, instead of `jobs.attempts`: a mail server may be away for hours. With the default wait these take
 /// some eight hours.
@@ -33,7 +34,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// How often the end of a job is tried to be written, a heartbeat apart; after that its lease runs out.
 const SETTLE_ATTEMPTS: u32 = 5;
 
-/// A process's worker: at most `jobs.workers` jobs at a time.
+/// A process's worker: at most `jobs.workers` exports at a time, and a mail beside them.
 pub struct Worker {
     service: Service,
     /// For people who look into the queue.
@@ -54,64 +55,69 @@ impl Worker {
         let jobs = &worker.service.config.jobs;
         let store = worker.service.exports.describe();
         tracing::info!(workers = jobs.workers, store, "worker started");
-        let mut running = JoinSet::new();
+        let [exports, mails] = Work::KINDS;
+        let mut exports = Lane::new(exports, jobs.attempts, jobs.workers);
+        // A mail waits for its server, which may be silent: exports do not wait with it.
+        let mut mails = Lane::new(mails, MAIL_ATTEMPTS, jobs.workers.min(1));
         while !soft.is_cancelled() && !hard.is_cancelled() {
-            while running.len() < jobs.workers
-                && !soft.is_cancelled()
-                && let Some((job, fence)) = worker.claim().await
-            {
-                running.spawn(Arc::clone(&worker).work(job, fence));
+            for lane in [&mut mails, &mut exports] {
+                while lane.is_free()
+                    && !soft.is_cancelled()
+                    && let Some((job, fence)) = worker.claim(lane).await
+                {
+                    lane.running.spawn(Arc::clone(&worker).work(job, fence));
+                }
             }
-            let free = running.len() < jobs.workers;
+            let free = exports.is_free() || mails.is_free();
             tokio::select! {
                 () = soft.cancelled() => {}
                 () = hard.cancelled() => {}
                 () = worker.service.wake.notified(), if free => {}
                 () = sleep(jobs.poll), if free => {}
-                Some(ended) = running.join_next() => tell_panic(ended),
+                Some(ended) = exports.running.join_next() => tell_panic(ended),
+                Some(ended) = mails.running.join_next() => tell_panic(ended),
             }
         }
-        if !running.is_empty() {
-            tracing::info!(running = running.len(), "waiting for running jobs");
+        let running = exports.running.len() + mails.running.len();
+        if running > 0 {
+            tracing::info!(running, "waiting for running jobs");
         }
+        let mut drained = async || {
+            drain(&mut exports.running).await;
+            drain(&mut mails.running).await;
+        };
         tokio::select! {
-            () = drain(&mut running) => {}
+            () = drained() => {}
             () = sleep(jobs.grace) => {}
             () = hard.cancelled() => {}
         }
         worker.hard.cancel();
-        drain(&mut running).await;
+        drained().await;
     }
 
-    /// The next job. Mails first: they take no time, and have attempts of their own.
-    async fn claim(&self) -> Option<(Job, Fence)> {
+    /// The next job of a lane.
+    async fn claim(&self, lane: &Lane) -> Option<(Job, Fence)> {
         let jobs = &self.service.config.jobs;
-        let [exports, mails] = Work::KINDS;
-        for (kind, attempts) in [(mails, MAIL_ATTEMPTS), (exports, jobs.attempts)] {
-            let now = self.service.clock.now();
-            let claim = Claim {
-                worker: &self.name,
-                kinds: &[kind],
-                now,
-                until: later(now, jobs.lease),
-                per_owner: jobs.per_user_running,
-                attempts,
-            };
-            let Claimed { job, ended } = match self.service.queue.claim(&claim).await {
-                Ok(claimed) => claimed,
-                Err(error) => {
-                    tracing::error!(%error, "the queue cannot be read");
-                    return None;
-                }
-            };
-            for job in ended {
-                self.bury(&job, now).await;
+        let now = self.service.clock.now();
+        let claim = Claim {
+            worker: &self.name,
+            kinds: &[lane.kind],
+            now,
+            until: later(now, jobs.lease),
+            per_owner: jobs.per_user_running,
+            attempts: lane.attempts,
+        };
+        let Claimed { job, ended } = match self.service.queue.claim(&claim).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::error!(%error, "the queue cannot be read");
+                return None;
             }
-            if job.is_some() {
-                return job;
-            }
+        };
+        for job in ended {
+            self.bury(&job, now).await;
         }
-        None
+        job
     }
 
     /// Tells of a job that ended without its worker, and removes what that one left.
@@ -160,8 +166,10 @@ impl Worker {
         if file.is_some() {
             steps::reached(Step::Record);
         }
-        match self.settle(&fence, &settlement).await {
-            Ok(()) => {}
+        let settlement = match self.settle(&fence, &settlement).await {
+            // Asked for after the last heartbeat.
+            Ok(JobState::Cancelled) => Settlement::Cancelled,
+            Ok(_) => settlement,
             Err(QueueError::LeaseLost(_)) => return self.abandon(&fence, file.as_ref()).await,
             Err(error) => {
                 // Nobody knows whether it was written: the file stays, and the next attempt removes it or the record
@@ -174,8 +182,8 @@ impl Worker {
                 );
                 return;
             }
-        }
-        if file.is_some() {
+        };
+        if let Settlement::Done { file: Some(_), .. } = settlement {
             steps::reached(Step::Settled);
         }
         tell(&job, &settlement, begun.elapsed());
@@ -201,6 +209,11 @@ impl Worker {
         let mut beats = interval_at(tokio::time::Instant::now() + jobs.heartbeat, jobs.heartbeat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut pace = Pace::begin(Instant::now());
+        let mut told = Told {
+            at: Instant::now(),
+            snapshot: progress.snapshot(),
+            again: jobs.lease / 3,
+        };
         let mut kept = Kept::Held;
         loop {
             tokio::select! {
@@ -214,14 +227,16 @@ impl Worker {
                 }
                 _ = beats.tick(), if kept != Kept::Lost => {}
             }
-            let until = later(self.service.clock.now(), jobs.lease);
-            let progress = pace.look(Instant::now(), progress.snapshot());
-            match self
-                .service
-                .queue
-                .renew(fence, until, Some(&progress))
-                .await
-            {
+            let (now, snapshot) = (Instant::now(), progress.snapshot());
+            let renewal = if told.is_due(now, snapshot) {
+                let until = later(self.service.clock.now(), jobs.lease);
+                let progress = pace.look(now, snapshot);
+                let renewed = self.service.queue.renew(fence, until, Some(&progress));
+                renewed.await.inspect(|_| told.tell(now, snapshot))
+            } else {
+                self.look(fence).await
+            };
+            match renewal {
                 Ok(renewal) if renewal.cancel => kept = Kept::Unwanted,
                 Ok(_) => {}
                 Err(QueueError::LeaseLost(_)) => kept = Kept::Lost,
@@ -233,6 +248,18 @@ impl Worker {
             if kept != Kept::Held {
                 stop.cancel();
             }
+        }
+    }
+
+    /// What a renewal would tell of a claim, without one.
+    async fn look(&self, fence: &Fence) -> Result<Renewal, QueueError> {
+        match self.service.queue.job(&fence.id).await? {
+            Some(job) if job.epoch == fence.epoch && job.state == JobState::Running => {
+                Ok(Renewal {
+                    cancel: job.cancel_requested,
+                })
+            }
+            _ => Err(QueueError::LeaseLost(fence.id.clone())),
         }
     }
 
@@ -253,7 +280,7 @@ impl Worker {
         }
     }
 
-    async fn settle(&self, fence: &Fence, settlement: &Settlement) -> Result<(), QueueError> {
+    async fn settle(&self, fence: &Fence, settlement: &Settlement) -> Result<JobState, QueueError> {
         let queue = &self.service.queue;
         let mut tried = 1;
         loop {
@@ -269,7 +296,7 @@ impl Worker {
                 Err(QueueError::LeaseLost(id)) if tried > 1 => {
                     return match queue.job(&id).await? {
                         Some(job) if job.epoch == fence.epoch && job.state == JobState::Done => {
-                            Ok(())
+                            Ok(JobState::Done)
                         }
                         _ => Err(QueueError::LeaseLost(id)),
                     };
@@ -312,6 +339,29 @@ impl Worker {
     }
 }
 
+/// Jobs of one kind, and how many of them run at a time.
+struct Lane {
+    kind: &'static str,
+    attempts: u32,
+    slots: usize,
+    running: JoinSet<()>,
+}
+
+impl Lane {
+    fn new(kind: &'static str, attempts: u32, slots: usize) -> Self {
+        Self {
+            kind,
+            attempts,
+            slots,
+            running: JoinSet::new(),
+        }
+    }
+
+    fn is_free(&self) -> bool {
+        self.running.len() < self.slots
+    }
+}
+
 /// What is known of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kept {
@@ -339,7 +389,16 @@ async fn carry_out(
                 sent = send_ready(&service, &job, work) => sent,
                 () = stop.cancelled() => return Err(Failure::Cancelled),
             };
-            let outcome = sent.map_err(of_mail)?;
+            let outcome = sent.map_err(|error| {
+                let told = chain(&error);
+                tracing::warn!(
+                    job = job.id.0,
+                    attempt = job.attempt,
+                    error = told,
+                    "mail not sent"
+                );
+                of_mail(&error)
+            })?;
             steps::reached(Step::MailSent);
             Ok(Settlement::Done {
                 outcome,
@@ -354,21 +413,29 @@ async fn carry_out(
     }
 }
 
-fn of_mail(error: MailError) -> Failure {
-    let reason = error.to_string();
-    let message = format!("The mail was not sent: {}.", reason.trim_end_matches('.'));
+/// What is told of a mail that was not sent. Where the server is and what it said goes to the log.
+fn of_mail(error: &MailError) -> Failure {
     match error {
-        MailError::Store(error) => {
-            tracing::warn!(%error, "a mail's export cannot be read");
-            Failure::Passing(JobError::new(
-                "workspace-unreadable",
-                "What the mail is about could not be read. It is tried again.",
-            ))
-        }
-        MailError::Later(_) => Failure::Passing(JobError::new("mail-later", message)),
-        MailError::Off => Failure::Final(JobError::new("mail-off", message)),
-        MailError::Unusable(_) => Failure::Final(JobError::new("mail-unusable", message)),
-        MailError::Refused(_) => Failure::Final(JobError::new("mail-refused", message)),
+        MailError::Store(_) => Failure::Passing(JobError::new(
+            "workspace-unreadable",
+            "The mail was not sent: what it is about could not be read. If that stays so, ask the administrator to look at the server's log.",
+        )),
+        MailError::Later(_) => Failure::Passing(JobError::new(
+            "mail-later",
+            "The mail was not sent: the mail server could not be reached, or did not take it. If that stays so, ask the administrator to look at the server's log.",
+        )),
+        MailError::Off => Failure::Final(JobError::new(
+            "mail-off",
+            "The mail was not sent: sending mail is not set up.",
+        )),
+        MailError::Unusable(_) => Failure::Final(JobError::new(
+            "mail-unusable",
+            "The mail was not sent: your address, or something else in it, cannot be used in a mail.",
+        )),
+        MailError::Refused(_) => Failure::Final(JobError::new(
+            "mail-refused",
+            "The mail was not sent: the mail server refused it for good. Look at your address, or ask the administrator to look at the server's log.",
+        )),
     }
 }
 
@@ -475,6 +542,25 @@ fn wait(backoff: Duration, attempt: u32) -> Duration {
         .mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
+/// What of a claim was written last: a heartbeat without news only looks, because each write waits for the disk and
+/// keeps others from writing.
+struct Told {
+    at: Instant,
+    snapshot: Snapshot,
+    /// News or not, the lease is renewed after this.
+    again: Duration,
+}
+
+impl Told {
+    fn is_due(&self, now: Instant, snapshot: Snapshot) -> bool {
+        snapshot != self.snapshot || now.duration_since(self.at) >= self.again
+    }
+
+    fn tell(&mut self, now: Instant, snapshot: Snapshot) {
+        (self.at, self.snapshot) = (now, snapshot);
+    }
+}
+
 /// How fast a job is.
 struct Pace {
     phase: Phase,
@@ -526,6 +612,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreError;
 
     #[test]
     fn waits_double_up_to_an_hour_and_differ() {
@@ -549,6 +636,64 @@ mod tests {
             );
             assert!(waits.iter().any(|wait| *wait != waits[0]), "{attempt}");
         }
+    }
+
+    #[test]
+    fn failed_mails_are_told_without_the_servers_internals() {
+        let said = || "10.0.0.5:587: Connection refused (os error 111)".to_owned();
+        let io = || std::io::Error::other("/srv/private");
+        let mut told = Vec::new();
+        for (error, code, again) in [
+            (MailError::Later(said()), "mail-later", true),
+            (MailError::Refused(said()), "mail-refused", false),
+            (MailError::Unusable(said()), "mail-unusable", false),
+            (MailError::Off, "mail-off", false),
+            (
+                StoreError::io("read", "/srv/private/x")(io()).into(),
+                "workspace-unreadable",
+                true,
+            ),
+        ] {
+            let (failed, passing) = match of_mail(&error) {
+                Failure::Passing(failed) => (failed, true),
+                Failure::Final(failed) => (failed, false),
+                Failure::Cancelled => panic!("{code}"),
+            };
+            assert_eq!((&*failed.code, passing), (code, again));
+            let message = failed.message;
+            assert!(
+                !message.contains(['/', '(', '1']) && message.ends_with('.'),
+                "{message}"
+            );
+            told.push(message);
+        }
+        told.sort();
+        told.dedup();
+        assert_eq!(told.len(), 5, "each has a sentence of its own");
+    }
+
+    #[test]
+    fn a_heartbeat_writes_only_news_and_the_lease() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let snapshot = |done| Snapshot {
+            phase: Phase::Messages,
+            done,
+            total: 9,
+            bytes: 7,
+        };
+        let mut told = Told {
+            at: start,
+            snapshot: snapshot(1),
+            again: Duration::from_secs(20),
+        };
+        assert!(!told.is_due(at(5), snapshot(1)), "nothing new");
+        assert!(told.is_due(at(5), snapshot(2)), "progress");
+        told.tell(at(5), snapshot(2));
+        assert!(!told.is_due(at(24), snapshot(2)));
+        assert!(told.is_due(at(25), snapshot(2)), "the lease");
+        told.tell(at(25), snapshot(2));
+        assert!(!told.is_due(at(30), snapshot(2)));
     }
 
     #[test]

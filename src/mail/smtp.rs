@@ -17,6 +17,10 @@ use lettre::transport::smtp::extension::ClientId;
 use super::{Mail, MailError};
 use crate::words;
 
+/// Answers to a mail that say that it came without the login or the encryption that the server wants (RFC 4954 §6,
+/// RFC 3207 §4): about the set-up, not about the mail.
+const NOT_LET_IN: u16 = 530;
+
 /// A mail server and how to talk to it. Has no `Debug` form, because of the password.
 pub(super) struct Server {
     /// Name or address.
@@ -51,10 +55,18 @@ impl Server {
         protects && !self.accept_invalid_certificates && !self.is_local()
     }
 
-    /// Waits for a step of the conversation, but not for ever.
+    /// Waits for a step of the conversation, but not for ever. Whatever goes wrong with it is about the server, not about
+    /// the mail.
     async fn step<T>(&self, step: impl Future<Output = Result<T, Error>>) -> Result<T, MailError> {
+        match self.in_time(step).await? {
+            Ok(done) => Ok(done),
+            Err(error) => Err(MailError::Later(self.told(&error))),
+        }
+    }
+
+    async fn in_time<T>(&self, step: impl Future<Output = T>) -> Result<T, MailError> {
         match tokio::time::timeout(self.timeout, step).await {
-            Ok(result) => result.map_err(|error| self.failed(&error)),
+            Ok(result) => Ok(result),
             Err(_) => Err(MailError::Later(format!(
                 "{}:{} did not answer within {} s",
                 self.host,
@@ -64,10 +76,13 @@ impl Server {
         }
     }
 
-    /// What an error of the library means for the mail.
+    /// What an error of the library means for the mail that was being handed over.
     fn failed(&self, error: &Error) -> MailError {
-        let text = words::one_line(&format!("{}:{}: {error}", self.host, self.port));
-        if error.is_permanent() {
+        let text = self.told(error);
+        let is_let_in = error
+            .status()
+            .is_none_or(|code| u16::from(code) != NOT_LET_IN);
+        if error.is_permanent() && is_let_in {
             MailError::Refused(text)
         } else if error.is_client() {
             // What this server cannot carry, such as an address beyond ASCII.
@@ -77,6 +92,10 @@ impl Server {
         }
     }
 
+    fn told(&self, error: &Error) -> String {
+        words::one_line(&format!("{}:{}: {error}", self.host, self.port))
+    }
+
     /// Connects, encrypts, logs in.
     async fn connect(&self) -> Result<AsyncSmtpConnection, MailError> {
         let hello = ClientId::default();
@@ -84,7 +103,7 @@ impl Server {
             .dangerous_accept_invalid_certs(!self.verifies())
             .dangerous_accept_invalid_hostnames(!self.verifies())
             .build()
-            .map_err(|error| self.failed(&error))?;
+            .map_err(|error| MailError::Later(self.told(&error)))?;
         let from_start = self.tls.then(|| tls.clone());
         let mut connection = self
             .step(AsyncSmtpConnection::connect_tokio1(
@@ -101,7 +120,7 @@ impl Server {
         if let Some((user, password)) = &self.login {
             if !connection.is_encrypted() && !self.is_local() {
                 connection.abort().await;
-                return Err(MailError::Refused(
+                return Err(MailError::Later(
                     "it offers no TLS, and the password is not sent without; let it offer STARTTLS, or set mail.protocol to smtps".to_owned(),
                 ));
             }
@@ -119,19 +138,16 @@ impl Server {
     ) -> Result<(), MailError> {
         let credentials = Credentials::new(user.to_owned(), password.to_owned());
         let mechanisms = [Mechanism::Plain, Mechanism::Login];
-        let answer = tokio::time::timeout(self.timeout, connection.auth(&mechanisms, &credentials));
-        let Ok(answer) = answer.await else {
-            return Err(MailError::Later(
-                "it did not answer to the login in time".to_owned(),
-            ));
+        let answer = self.in_time(connection.auth(&mechanisms, &credentials));
+        let Err(error) = answer.await? else {
+            return Ok(());
         };
-        let Err(error) = answer else { return Ok(()) };
         Err(match error.status() {
-            Some(code) if error.is_permanent() => MailError::Refused(format!(
+            Some(code) if error.is_permanent() => MailError::Later(format!(
                 "{code} to the login; check user name and password (mail.username and mail.password, or SMTP_Username and SMTP_Password of the workspace)"
             )),
             Some(code) => MailError::Later(format!("{code} to the login")),
-            None if error.is_client() => MailError::Refused(
+            None if error.is_client() => MailError::Later(
                 "it offers no way to log in that is known here (PLAIN, LOGIN); leave user and password empty if it wants none".to_owned(),
             ),
             None => MailError::Later("the connection failed during the login".to_owned()),
@@ -158,9 +174,11 @@ pub(super) async fn send(
 ) -> Result<(), MailError> {
     let message = message(sender, mail, plain)?;
     let mut connection = server.connect().await?;
+    let formatted = message.formatted();
     server
-        .step(connection.send(message.envelope(), &message.formatted()))
-        .await?;
+        .in_time(connection.send(message.envelope(), &formatted))
+        .await?
+        .map_err(|error| server.failed(&error))?;
     // The mail is the server's now; how the conversation ends does not matter any more.
     let _ = server.step(connection.quit()).await;
     Ok(())

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
+use bson::doc;
 use export_room::app::{App, Service};
 use export_room::clock::Clock;
 use export_room::config::Config;
@@ -22,12 +23,20 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::cli::{command, run, text};
+use crate::support::dump::DumpBuilder;
 use crate::support::exported::Exported;
 use crate::support::generate;
 
 /// Longer than anything takes on a slow machine.
 const PATIENCE: Duration = Duration::from_mins(2);
 const JOB: &str = "abcdefghijk234567";
+const OWNER: &str = "owner000000000001";
+/// May export, and is deactivated.
+const FORMER: &str = "former00000000001";
+/// May export nothing.
+const GUEST: &str = "guest000000000001";
+/// May export what he can open, which is nothing.
+const ADMIN: &str = "admin000000000001";
 /// Messages that take a while.
 const MANY: u64 = 60_000;
 const FEW: u64 = 2_000;
@@ -45,14 +54,42 @@ struct Worker {
     log: PathBuf,
 }
 
+/// Who may export the large room.
+fn world() -> DumpBuilder {
+    let mut dump = DumpBuilder::new();
+    dump.add(
+        "users",
+        &doc! {"_id": OWNER, "username": "owner", "type": "user", "active": true, "roles": ["user"],
+        "emails": [{"address": "owner@example.org", "verified": true}]},
+    );
+    for (id, role, active) in [
+        (FORMER, "user", false),
+        (GUEST, "guest", true),
+        (ADMIN, "admin", true),
+    ] {
+        dump.add(
+            "users",
+            &doc! {"_id": id, "username": id, "type": "user", "active": active, "roles": [role]},
+        );
+    }
+    let permissions = [
+        ("mail-messages", &["user", "admin"][..]),
+        ("view-c-room", &["user"]),
+    ];
+    for (permission, roles) in permissions {
+        dump.add(
+            "rocketchat_permissions",
+            &doc! {"_id": permission, "roles": roles},
+        );
+    }
+    dump
+}
+
 impl Bed {
     fn new(messages: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (dump, database) = (
-            directory.path().join("dump"),
-            directory.path().join("chat.db"),
-        );
-        generate::dump(&dump, messages).unwrap();
+        let database = directory.path().join("chat.db");
+        let dump = world().write_with_large_room(directory.path(), messages);
         let address = format!("sqlite:{}", database.display());
         let ran = run(&["import", text(&dump), "--workspace", &address]);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
@@ -68,9 +105,13 @@ impl Bed {
 
     /// Enqueues an export of the room, as a request does.
     async fn enqueue(&self, id: &str, rid: &str) {
+        self.enqueue_for(OWNER, id, rid).await;
+    }
+
+    async fn enqueue_for(&self, owner: &str, id: &str, rid: &str) {
         let job = NewJob {
             id: JobId(id.to_owned()),
-            owner: UserId("user0000000000001".to_owned()),
+            owner: UserId(owner.to_owned()),
             rid: Some(rid.to_owned()),
             work: Work::FileExport(FileExportWork {
                 rid: rid.to_owned(),
@@ -351,18 +392,22 @@ async fn who_sleeps_through_the_lease_is_fenced_off() {
 
 #[tokio::test]
 async fn a_cancelled_export_leaves_nothing() {
-    let (bed, mut worker) = stopped(MANY, "write", &[]).await;
-    assert!(bed.exported.stored()[0].contains(".part"));
-    let asked = bed
-        .queue
-        .cancel(&JobId(JOB.to_owned()), Clock::System.now())
-        .await
-        .unwrap();
-    assert_eq!(asked, Some(CancelOutcome::Requested));
-    worker.signal(Signal::CONT);
-    bed.until(JOB, JobState::Cancelled, &worker).await;
-    worker.stop().await;
-    bed.exported.assert_none().await;
+    // While it is written; and when all that is missing is its record, which no heartbeat comes before.
+    for (messages, step, name) in [(MANY, "write", ".part"), (FEW, "record", ".zip")] {
+        let (bed, mut worker) = stopped(messages, step, &[]).await;
+        assert!(bed.exported.stored()[0].contains(name));
+        let asked = bed
+            .queue
+            .cancel(&JobId(JOB.to_owned()), Clock::System.now())
+            .await
+            .unwrap();
+        assert_eq!(asked, Some(CancelOutcome::Requested));
+        worker.signal(Signal::CONT);
+        let job = bed.until(JOB, JobState::Cancelled, &worker).await;
+        assert_eq!(job.outcome, None);
+        worker.stop().await;
+        bed.exported.assert_none().await;
+    }
 }
 
 #[tokio::test]
@@ -425,6 +470,75 @@ async fn what_cannot_be_done_says_so_to_the_one_who_asked() {
         bed.exported.assert_none().await;
         assert!(bed.queue.remove(&JobId(JOB.to_owned())).await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn who_lost_the_right_while_the_export_waited_gets_none() {
+    let bed = Bed::new(FEW);
+    for (owner, id) in [
+        (FORMER, "bbbbbbbbbbbbbbbbb"),
+        (GUEST, "ccccccccccccccccc"),
+        (ADMIN, "ddddddddddddddddd"),
+        ("gone0000000000001", "eeeeeeeeeeeeeeeee"),
+    ] {
+        bed.enqueue_for(owner, id, generate::ROOM).await;
+        let mut worker = bed.worker("worker", None, &[]);
+        let job = bed.until(id, JobState::Failed, &worker).await;
+        worker.stop().await;
+        let error = job.error.unwrap();
+        assert_eq!((&*error.code, job.attempt), ("not-allowed", 1), "{owner}");
+        assert!(error.message.ends_with('.'), "{}", error.message);
+        bed.exported.assert_none().await;
+    }
+    bed.enqueue_for(ADMIN, JOB, generate::ROOM).await;
+    let mut worker = bed.worker("worker", None, &["security.admin_override=true"]);
+    bed.until(JOB, JobState::Done, &worker).await;
+    worker.stop().await;
+    bed.assert_exported(1).await;
+    let log = worker.log();
+    let audit = log.lines().find(|line| line.contains("by_override"));
+    assert!(audit.is_some_and(|line| line.contains(JOB)), "{log}");
+}
+
+#[tokio::test]
+async fn exports_do_not_wait_for_a_silent_mail_server() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!("mail.port={}", silent.local_addr().unwrap().port());
+    let settings = [
+        "jobs.workers=1",
+        "mail.host=127.0.0.1",
+        &port,
+        "mail.from=chat@example.org",
+        "mail.timeout=1h",
+        // Nothing is written at most heartbeats, and yet they see who asks to stop.
+        "jobs.lease=1h",
+        "jobs.heartbeat=20ms",
+    ];
+    let bed = Bed::new(FEW);
+    bed.enqueue(JOB, generate::ROOM).await;
+    let mut worker = bed.worker("worker", None, &settings);
+    bed.until(JOB, JobState::Done, &worker).await;
+    let mail = format!("{JOB}-mail");
+    bed.until(&mail, JobState::Running, &worker).await;
+    let next = "bbbbbbbbbbbbbbbbb";
+    bed.enqueue(next, generate::ROOM).await;
+    bed.until(next, JobState::Done, &worker).await;
+    assert_eq!(bed.job(&mail).await.state, JobState::Running);
+    let waiting = format!("{next}-mail");
+    assert_eq!(
+        bed.job(&waiting).await.state,
+        JobState::Queued,
+        "one mail at a time"
+    );
+    bed.queue
+        .cancel(&JobId(mail.clone()), Clock::System.now())
+        .await
+        .unwrap();
+    bed.until(&mail, JobState::Cancelled, &worker).await;
+    bed.until(&waiting, JobState::Running, &worker).await;
+    worker.signal(Signal::TERM);
+    worker.signal(Signal::INT);
+    assert_eq!(worker.ended().await.code(), Some(0), "{}", worker.log());
 }
 
 #[test]
@@ -516,10 +630,13 @@ async fn the_sweeper_removes_what_nobody_needs_and_nothing_else() {
         fs::write(bed.exported.store.join(name), b"PK").unwrap();
     }
     fs::write(bed.exported.store.join("notes.txt"), b"mine").unwrap();
+    // What cannot be removed, of the job that comes first, keeps nothing else from being removed.
+    let stuck = format!(".export-room-{JOB}-8.part");
+    fs::create_dir(bed.exported.store.join(&stuck)).unwrap();
 
     let settings = [("store.keep", "30d"), ("jobs.forget", "60d")];
     let now_service = service(&bed, Clock::System, &settings).await;
-    let swept = sweep(&now_service).await.unwrap();
+    let swept = sweep(&now_service).await;
     assert_eq!(
         swept,
         Swept {
@@ -533,19 +650,22 @@ async fn the_sweeper_removes_what_nobody_needs_and_nothing_else() {
             .map(|id| format!(".export-room-{id}-9.part"))
             .to_vec();
         names.extend(whole.then(|| format!("{JOB}.zip")));
-        names.push("notes.txt".to_owned());
+        names.extend(["notes.txt".to_owned(), stuck.clone()]);
         names.sort();
         names
     };
     assert_eq!(bed.exported.stored(), kept(true));
     assert_eq!(
-        sweep(&now_service).await.unwrap(),
+        sweep(&now_service).await,
         Swept::default(),
         "again changes nothing"
     );
 
+    // What other claims left goes with the export: its job is forgotten.
+    let late = format!(".export-room-{JOB}-10.part");
+    fs::write(bed.exported.store.join(late), b"PK").unwrap();
     let month = service(&bed, Clock::Fixed(now + 31 * DAY), &settings).await;
-    assert_eq!(sweep(&month).await.unwrap().expired, 1);
+    assert_eq!(sweep(&month).await.expired, 1);
     assert_eq!(bed.exported.stored(), kept(false));
     assert!(bed.exported.records().await.is_empty());
     let gone = |id: &str| {
@@ -554,6 +674,6 @@ async fn the_sweeper_removes_what_nobody_needs_and_nothing_else() {
     };
     assert!(gone(JOB).await && !gone(failed).await);
     let season = service(&bed, Clock::Fixed(now + 61 * DAY), &settings).await;
-    assert_eq!(sweep(&season).await.unwrap().forgotten, 1);
+    assert_eq!(sweep(&season).await.forgotten, 1);
     assert!(gone(failed).await && !gone(waits).await && !gone(runs).await);
 }

@@ -176,13 +176,13 @@ async fn what_the_server_says_decides_whether_to_try_again() {
         (
             &["--user", "chat", "--password", "geheim"],
             &wrong,
-            "refused",
+            "later",
             "535",
         ),
         (
             &["--user", "chat", "--password", "geheim"],
             &[],
-            "refused",
+            "later",
             "530",
         ),
         (

@@ -364,7 +364,7 @@ async fn who_slept_through_his_lease_is_refused(place: impl Place) {
             "{result:?}"
         );
     };
-    lost(queue.renew(&first, 999, None).await.map(|_| ()));
+    lost(queue.renew(&first, 999, None).await.map(drop));
     for settlement in [
         Settlement::Done {
             outcome: Outcome::default(),
@@ -379,14 +379,15 @@ async fn who_slept_through_his_lease_is_refused(place: impl Place) {
         Settlement::Cancelled,
         Settlement::Released,
     ] {
-        lost(queue.settle(&first, settlement, 201).await);
+        lost(queue.settle(&first, settlement, 201).await.map(drop));
         assert_eq!(get(&*queue, "a").await, job, "nothing was written");
         assert!(queue.job(&id("first")).await.unwrap().is_none());
         assert!(place.user_data().file("a").await.unwrap().is_none());
     }
-    queue.settle(&second, done(), 202).await.unwrap();
-    lost(queue.settle(&second, done(), 203).await);
-    lost(queue.renew(&second, 999, None).await.map(|_| ()));
+    let state = queue.settle(&second, done(), 202).await.unwrap();
+    assert_eq!(state, JobState::Done);
+    lost(queue.settle(&second, done(), 203).await.map(drop));
+    lost(queue.renew(&second, 999, None).await.map(drop));
 }
 
 async fn record_end_and_what_follows_are_written_together(place: impl Place) {
@@ -469,6 +470,18 @@ async fn jobs_are_cancelled_in_every_state(place: impl Place) {
     for (name, settlement) in [
         ("b", Settlement::Cancelled),
         (
+            "done",
+            Settlement::Done {
+                outcome: Outcome {
+                    bytes: Some(3),
+                    ..Outcome::default()
+                },
+                file: Some(record("done", "S")),
+                then: vec![mail("done-mail", "u", 5)],
+            },
+        ),
+        ("failed", Settlement::Failed(error("x"))),
+        (
             "c",
             Settlement::Retry {
                 at: 1,
@@ -487,14 +500,20 @@ async fn jobs_are_cancelled_in_every_state(place: impl Place) {
         }
         assert!(get(&*queue, name).await.cancel_requested);
         assert!(queue.renew(&fence, 20, None).await.unwrap().cancel);
-        queue.settle(&fence, settlement, 12).await.unwrap();
-        let job = get(&*queue, name).await;
         assert_eq!(
-            (job.state, job.ended_at),
-            (JobState::Cancelled, Some(12)),
+            queue.settle(&fence, settlement, 12).await.unwrap(),
+            JobState::Cancelled,
             "{name}"
         );
+        let job = get(&*queue, name).await;
+        assert_eq!(
+            (job.state, job.ended_at, job.outcome, job.error),
+            (JobState::Cancelled, Some(12), None, None),
+            "{name}"
+        );
+        assert!(place.user_data().file(name).await.unwrap().is_none());
     }
+    assert!(queue.job(&id("done-mail")).await.unwrap().is_none());
     // Running, and its worker is dead.
     add(&*queue, export("e", "u", 1)).await;
     take(&*queue, &claim(10)).await.unwrap();

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bson::{Document, doc};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+
+use super::generate;
 
 /// The documents of one database, in the order of the dump.
 #[derive(Clone, Debug)]
@@ -103,6 +105,24 @@ impl DumpBuilder {
                 }
             }
         }
+    }
+
+    /// Writes the dump as a directory that has, in addition, [`generate::ROOM`] with so many messages.
+    pub(crate) fn write_with_large_room(&self, parent: &Path, messages: u64) -> PathBuf {
+        let dump = self.write(Form::Directory, parent);
+        let more = parent.join("more");
+        generate::dump(&more, messages).unwrap();
+        for entry in fs::read_dir(more.join(&self.database)).unwrap() {
+            let entry = entry.unwrap();
+            let collection = dump.join(&self.database).join(entry.file_name());
+            let mut collection = File::options()
+                .create(true)
+                .append(true)
+                .open(collection)
+                .unwrap();
+            io::copy(&mut File::open(entry.path()).unwrap(), &mut collection).unwrap();
+        }
+        dump
     }
 
     /// The archive, its collections interleaved in blocks of a few documents.

@@ -20,7 +20,6 @@ use tempfile::TempDir;
 use super::cli::{command, text};
 use super::dump::{DumpBuilder, Form};
 use super::exported::Exported;
-use super::generate;
 
 /// How long anything that must happen may take.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -87,18 +86,10 @@ pub(crate) fn small_home() -> TempDir {
     home
 }
 
-/// A directory with the workspace of these tests and, in addition, [`generate::ROOM`] with so many messages.
+/// A directory with the workspace of these tests and, in addition, [`super::generate::ROOM`] with so many messages.
 pub(crate) fn large_home(messages: u64) -> TempDir {
     let home = tempfile::tempdir().unwrap();
-    let dump = world().write(Form::Directory, home.path());
-    let more = home.path().join("more");
-    generate::dump(&more, messages).unwrap();
-    for entry in fs::read_dir(more.join("rocketchat")).unwrap() {
-        let entry = entry.unwrap();
-        let collection = dump.join("rocketchat").join(entry.file_name());
-        let mut collection = File::options().append(true).open(collection).unwrap();
-        io::copy(&mut File::open(entry.path()).unwrap(), &mut collection).unwrap();
-    }
+    let dump = world().write_with_large_room(home.path(), messages);
     import(&dump, home.path());
     home
 }

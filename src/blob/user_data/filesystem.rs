@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -23,6 +23,7 @@ use crate::jobs::Fence;
 use crate::store::StoreError;
 use crate::store::batches::blocking;
 use crate::store::user_data::UserDataFile;
+use crate::words::chain;
 
 /// `store` of our records.
 const STORE: &str = "FileSystem:UserDataFiles";
@@ -33,9 +34,10 @@ const PART: (&str, &str) = (".export-room-", ".part");
 /// The suffix of a file that is whole.
 const WHOLE: &str = "zip";
 
-/// A directory with exports.
+/// A directory with exports. Whoever reads, writes or removes opens it anew: all of them mean what has its path now,
+/// also when the directory was replaced or something else was mounted there.
 #[derive(Clone, Debug)]
-pub struct UserDataDirectory(FileSystem);
+pub struct UserDataDirectory(PathBuf);
 
 impl UserDataDirectory {
     /// Opens the directory; makes it, for nobody else, when it is not there. One that is there is used as it is. Blocks.
@@ -45,40 +47,44 @@ impl UserDataDirectory {
             .mode(0o700)
             .create(path)
             .map_err(StoreError::io("create", path))?;
-        FileSystem::new(path).map(Self)
+        let directory = Self(path.to_owned());
+        directory.opened()?;
+        Ok(directory)
     }
 
-    fn path(&self) -> &Path {
-        self.0.path()
+    /// The directory as it is now. Blocks.
+    fn opened(&self) -> Result<FileSystem, StoreError> {
+        FileSystem::new(&self.0)
     }
 
-    /// Calls `visit` with every file of ours and what it is, until that fails.
+    /// Calls `visit` with the directory, every file of ours in it and what it is, until that fails.
     fn each(
         &self,
-        mut visit: impl FnMut(&str, Stored<'_>) -> Result<(), StoreError>,
+        mut visit: impl FnMut(&FileSystem, &str, Stored<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let failed = |error: Errno| StoreError::io("read", self.path())(io::Error::from(error));
-        let entries = Dir::read_from(self.0.handle()).map_err(failed)?;
+        let failed = |error: Errno| StoreError::io("read", &self.0)(io::Error::from(error));
+        let opened = self.opened()?;
+        let entries = Dir::read_from(opened.handle()).map_err(failed)?;
         for entry in entries {
             let entry = entry.map_err(failed)?;
             if let Ok(name) = entry.file_name().to_str()
                 && let Some(stored) = Stored::of_name(name)
             {
-                visit(name, stored)?;
+                visit(&opened, name, stored)?;
             }
         }
         Ok(())
     }
+}
 
-    /// Removes a file, if it is there; whether it was.
-    fn unlink(&self, name: &str) -> Result<bool, StoreError> {
-        match rustix::fs::unlinkat(self.0.handle(), name, AtFlags::empty()) {
-            Ok(()) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(error) => Err(StoreError::io("remove", self.path().join(name))(
-                error.into(),
-            )),
-        }
+/// Removes a file, if it is there; whether it was.
+fn unlink(directory: &FileSystem, name: &str) -> Result<bool, StoreError> {
+    match rustix::fs::unlinkat(directory.handle(), name, AtFlags::empty()) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(StoreError::io("remove", directory.path().join(name))(
+            error.into(),
+        )),
     }
 }
 
@@ -170,7 +176,7 @@ impl UserDataStore for UserDataDirectory {
         let whole = Stored::of_claim(fence, true);
         let (name, extension) = (whole.name(), whole.extension());
         let part = Stored::of_claim(fence, false).name();
-        let path = self.path().to_owned();
+        let path = self.0.clone();
         if !is_id(&fence.id.0) {
             return Err(TargetError::Io {
                 path: path.join(name),
@@ -190,7 +196,11 @@ impl UserDataStore for UserDataDirectory {
 
     async fn open(&self, file: &UserDataFile, from: u64) -> Result<Box<dyn BlobReader>, BlobError> {
         match Stored::of_record(file) {
-            Some(stored) => self.0.open_first(vec![stored.name()], from).await,
+            Some(stored) => {
+                let directory = self.clone();
+                let opened = blocking(move || directory.opened()).await?;
+                opened.open_first(vec![stored.name()], from).await
+            }
             None => Err(BlobError::Missing(
                 "its record does not name a file of this directory".to_owned(),
             )),
@@ -204,7 +214,7 @@ impl UserDataStore for UserDataDirectory {
             ));
         };
         let (directory, name) = (self.clone(), stored.name());
-        blocking(move || directory.unlink(&name)).await?;
+        blocking(move || unlink(&directory.opened()?, &name)).await?;
         Ok(())
     }
 
@@ -212,9 +222,16 @@ impl UserDataStore for UserDataDirectory {
         let (directory, job) = (self.clone(), job.to_owned());
         let removed = blocking(move || {
             let mut removed = 0;
-            directory.each(|name, stored| {
-                if stored.job == job && Some(stored.epoch) != keep && directory.unlink(name)? {
-                    removed += 1;
+            directory.each(|opened, name, stored| {
+                if stored.job == job && Some(stored.epoch) != keep {
+                    match unlink(opened, name) {
+                        Ok(there) => removed += u64::from(there),
+                        // Others may write here, too: what one of them put there keeps nothing else from being removed.
+                        Err(error) => {
+                            let error = chain(&error);
+                            tracing::warn!(job, error, "a leftover cannot be removed");
+                        }
+                    }
                 }
                 Ok(())
             })?;
@@ -228,7 +245,7 @@ impl UserDataStore for UserDataDirectory {
         let jobs = blocking(move || {
             // However many there are, only so many are kept.
             let mut smallest = BTreeSet::new();
-            directory.each(|_, stored| {
+            directory.each(|_, _, stored| {
                 if stored.job > after.as_str() && !smallest.contains(stored.job) {
                     smallest.insert(stored.job.to_owned());
                     if smallest.len() > limit {
@@ -243,17 +260,15 @@ impl UserDataStore for UserDataDirectory {
     }
 
     async fn check(&self) -> Result<(), TargetError> {
-        let directory = self.path().to_owned();
+        let directory = self.0.clone();
         let path = directory.clone();
         let checked = tokio::task::spawn_blocking(move || {
             check_space(&directory, 0)?;
-            let written = tempfile::Builder::new()
-                .prefix(".export-room-check-")
-                .tempfile_in(&directory)
-                .and_then(|mut file| {
-                    file.write_all(b"x")?;
-                    file.as_file().sync_all()
-                });
+            // It has no name, so that whoever is killed here leaves nothing.
+            let written = tempfile::tempfile_in(&directory).and_then(|mut file| {
+                file.write_all(b"x")?;
+                file.sync_all()
+            });
             written.map_err(|source| TargetError::Io {
                 path: directory,
                 source,
@@ -266,7 +281,7 @@ impl UserDataStore for UserDataDirectory {
     }
 
     fn describe(&self) -> String {
-        self.path().display().to_string()
+        self.0.display().to_string()
     }
 }
 
@@ -301,6 +316,7 @@ impl ExportWriter for FileWriter {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::time::SystemTime;
 
     use super::*;
     use crate::jobs::JobId;
@@ -403,8 +419,44 @@ mod tests {
             .create(&fence(JOB, 1), u64::MAX / 2, Arc::default())
             .await;
         assert!(matches!(error, Err(TargetError::NoSpace { .. })));
+        // A name that was given changes the time of the directory, also when it is gone again.
+        let entries = fs::File::open(parent.path()).unwrap();
+        entries.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         directory.check().await.unwrap();
         assert!(names(parent.path()).is_empty());
+        let changed = entries.metadata().unwrap().modified().unwrap();
+        assert_eq!(changed, SystemTime::UNIX_EPOCH);
+    }
+
+    #[tokio::test]
+    async fn all_mean_the_directory_that_has_the_path_now() {
+        let parent = tempfile::tempdir().unwrap();
+        let (path, away) = (parent.path().join("store"), parent.path().join("away"));
+        let directory = UserDataDirectory::new(&path).unwrap();
+        let mut begun = directory
+            .create(&fence(JOB, 1), 0, Arc::default())
+            .await
+            .unwrap();
+        begun.write_all(b"abc").unwrap();
+        fs::rename(&path, &away).unwrap();
+        assert!(directory.check().await.is_err());
+        assert!(directory.jobs(None, 9).await.is_err());
+        let record = record(JOB, Some("2.zip"));
+        assert!(directory.open(&record, 0).await.is_err());
+        fs::create_dir(&path).unwrap();
+        directory.check().await.unwrap();
+        assert!(
+            begun.commit().is_err(),
+            "what was begun there is not stored here"
+        );
+        store(&directory, &fence(JOB, 2), b"abc").await;
+        assert_eq!(directory.jobs(None, 9).await.unwrap(), [JOB]);
+        let mut reader = directory.open(&record, 0).await.unwrap();
+        assert_eq!(&reader.next_chunk().await.unwrap().unwrap()[..], b"abc");
+        fs::write(path.join(format!("{JOB}.3.zip")), b"").unwrap();
+        assert_eq!(directory.clean(JOB, Some(2)).await.unwrap(), 1);
+        directory.delete(&record).await.unwrap();
+        assert!(names(&path).is_empty());
     }
 
     #[tokio::test]
@@ -488,7 +540,11 @@ mod tests {
         assert_eq!(directory.jobs(None, 1).await.unwrap(), [JOB]);
         assert_eq!(directory.jobs(Some(JOB), 10).await.unwrap(), [other]);
         assert!(directory.jobs(Some(other), 10).await.unwrap().is_empty());
+        // Somebody else's, which we cannot remove, stays, and keeps nothing else from being removed.
+        let stuck = parent.path().join(format!("{JOB}.4.zip"));
+        fs::create_dir(&stuck).unwrap();
         assert_eq!(directory.clean(JOB, Some(2)).await.unwrap(), 2);
+        fs::remove_dir(&stuck).unwrap();
         assert!(names(parent.path()).contains(&ours[1]));
         assert_eq!(directory.clean(JOB, None).await.unwrap(), 1);
         assert_eq!(directory.clean(JOB, None).await.unwrap(), 0);
