@@ -148,7 +148,6 @@ impl MessageSource for SqliteSource {
     }
 
     async fn upload_stores(&self) -> Result<BTreeMap<String, u64>, StoreError> {
-        self.look_up(|connection| query::upload_stores(connection))
-            .await
+        self.look_up(query::upload_stores).await
     }
 }

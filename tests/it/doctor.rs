@@ -208,7 +208,7 @@ fn what_is_wrong_is_named_with_its_repair() {
 #[test]
 fn what_a_workspace_lacks_is_named() {
     type Change = fn(&mut DumpBuilder);
-    let cases: [(Change, &str, &str, &str); 5] = [
+    let cases: [(Change, &str, &str, &str); 6] = [
         (
             |dump| drop(dump.collections.remove("users")),
             "users",

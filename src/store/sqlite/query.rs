@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use transcript::bson::{Doc, id_text};
+use transcript::bson::{Doc, Text, id_text};
 
 use crate::store::{RawDoc, RoomId, RoomSummary, StoreError, UPLOAD_STORES};
 
@@ -158,7 +158,7 @@ pub(crate) fn upload_stores(connection: &Connection) -> Result<BTreeMap<String, 
         let bytes = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
         // A damaged record names nothing; the export of its message says so.
         let store = Doc::new(bytes).ok().and_then(|doc| doc.text("store"));
-        let store = store.map(|store| store.to_str()).unwrap_or_default();
+        let store = store.map(Text::to_str).unwrap_or_default();
         if let Some(count) = stores.get_mut(store.as_ref()) {
             *count += 1;
         } else if stores.len() < UPLOAD_STORES {
