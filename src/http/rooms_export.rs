@@ -47,7 +47,7 @@ const RECIPIENTS: usize = 500;
 const SHOWN: usize = 100;
 const DAY_MILLIS: i64 = 86_400_000;
 
-/// The body, for the documentation: [`parse`] reads it, and says what is wrong with it in the specification's words.
+/// The body, for the documentation: what is wrong with one is said in the specification's words.
 /// Fields of the other type are ignored, whatever they are; other fields are an error.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
