@@ -287,7 +287,7 @@ fn people_get_a_line_for_each_part() {
     ]);
     let text = String::from_utf8(ran.stdout).unwrap();
     assert_eq!(ran.code, 2, "{text}");
-    for beginning in ["ok    workspace ", "warn  clock ", "FAIL  site URL "] {
+    for beginning in ["ok    workspace ", "warn  exports ", "FAIL  site URL "] {
         let line = text.lines().find(|line| line.starts_with(beginning));
         let line = line.unwrap_or_else(|| panic!("no line begins with {beginning:?}:\n{text}"));
         assert_eq!(
