@@ -340,6 +340,12 @@ impl IntoResponse for ApiError {
         let status = self.status();
         match self {
             Self::NotLoggedIn => json_response(status, &LoginRequired::ANSWER),
+            // The one of them that has its keys in another order (contract §3.2).
+            Self::LoginFailed(None) => {
+                let LoginFailure { error, message, .. } = LoginFailure::of(None);
+                let body = json!({"success": false, "error": error, "status": "error", "message": message});
+                json_response(status, &body)
+            }
             Self::LoginFailed(refusal) => json_response(status, &LoginFailure::of(refusal)),
             other => json_response(status, &other.body()),
         }

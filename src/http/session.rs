@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use transcript::bson::{Doc, MAX_DEPTH, Value, id_text};
 use utoipa::ToSchema;
@@ -59,19 +59,50 @@ const TOLD: [&str; 25] = [
 #[derive(Debug, ToSchema)]
 #[schema(as = Login, examples(json!({"user": "alice", "password": "correct horse battery staple"})))]
 pub struct Body {
-    /// A username, or an address, which has an @.
-    pub user: Option<String>,
+    /// A username, or an address, which has an @; or an object with one of them.
+    pub user: Option<Name>,
     /// The username.
     pub username: Option<String>,
     /// The address.
     pub email: Option<String>,
     /// The password as it is, or `{"digest": "<its SHA-256 in hexadecimal>", "algorithm": "sha-256"}`.
-    #[schema(value_type = Option<Object>)]
-    pub password: Option<String>,
+    pub password: Option<Password>,
     /// A code of the second factor; the header `X-2fa-Code` is the same.
     pub code: Option<String>,
     /// A token that was given out before, instead of everything else.
     pub resume: Option<String>,
+}
+
+/// Who logs in, by either form that clients send.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = LoginName)]
+pub enum Name {
+    /// A username, or an address.
+    Text(String),
+    /// One of them, named.
+    Named {
+        /// The username.
+        username: Option<String>,
+        /// The address.
+        email: Option<String>,
+    },
+}
+
+/// A password, by either form that clients send.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = LoginPassword)]
+pub enum Password {
+    /// As it is.
+    Clear(String),
+    /// Its digest.
+    Digest {
+        /// SHA-256 in hexadecimal.
+        digest: String,
+        /// Always `sha-256`.
+        algorithm: String,
+    },
 }
 
 /// Logged in.

@@ -1,8 +1,8 @@
 """Many clients that post and poll at the same time: `python load.py SITE PID CLIENTS SECONDS EXPORTS USERS.json`.
 
-USERS is a list of `{"id", "token", "room"}`; each client is one of them.  At first the clients have EXPORTS exports
-accepted; until all of them have ended, and for SECONDS, all clients post the same requests again and ask how far they
-are.  Prints what was counted as JSON, and fails when an answer is neither 200 nor 429, an accepted export is lost or
+USERS is a list of `{"id", "token", "room"}`; each client is one of them.  For SECONDS all clients ask for EXPORTS
+different exports, each again as soon as it has ended, and ask how far they are; then all that were accepted are waited
+for.  Prints what was counted as JSON, and fails when an answer is neither 200 nor 429, an accepted export is lost or
 does not end well, or the server's memory grows.
 """
 

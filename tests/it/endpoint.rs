@@ -3,10 +3,13 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use bson::{Bson, doc};
 use serde_json::{Value, json};
 
+use crate::support::generate::ROOM;
 use crate::support::server::{
-    ADMIN, ALICE, Answer, BOB, ROBOT, Server, Who, credentials, signal, wait_for,
+    ADMIN, ALICE, Answer, BOB, ROBOT, Server, Who, changed_home, credentials, large_home, signal,
+    small_home, wait_for,
 };
 
 const PATH: &str = "/api/v1/rooms.export";
@@ -1134,18 +1137,21 @@ fn the_operators_override_is_written_to_the_audit_log() {
         &file(&json!({"rid": "helpdesk0000000001"})),
     );
     check(&refused, 403, NO_PERMISSION, "bob");
+    let stranger = server.post(PATH, None, &file(&json!({})));
+    check(&stranger, 401, NOT_LOGGED_IN, "a stranger");
     let log = server.log();
     let audit: Vec<Value> = log
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .filter(|line: &Value| line["target"] == "audit")
         .collect();
-    assert_eq!(audit.len(), 2, "{log}");
+    assert_eq!(audit.len(), 3, "{log}");
     for (line, fields) in audit.iter().zip([
         json!({"message": "export requested", "user": "uAdmin", "username": "admin", "rid": "helpdesk0000000001",
                "ip": "127.0.0.1", "job": id, "by_override": true}),
         json!({"message": "export refused", "user": "uBob", "username": "bob", "rid": "helpdesk0000000001",
                "ip": "127.0.0.1", "reason": "error-unauthorized"}),
+        json!({"message": "export refused", "ip": "127.0.0.1", "reason": "not-logged-in"}),
     ]) {
         for (field, expected) in fields.as_object().unwrap() {
             assert_eq!(line[field], *expected, "{field} of {line}");
@@ -1158,6 +1164,116 @@ fn the_operators_override_is_written_to_the_audit_log() {
         .lines()
         .filter(|line| line.contains("answered") && line.contains(request));
     assert_eq!(answered.count(), 1);
+}
+
+#[test]
+fn the_workspaces_settings_count_where_the_operator_says_nothing() {
+    let home = changed_home(|dump| {
+        for (id, value) in [
+            (
+                "API_Enable_Rate_Limiter_Limit_Calls_Default",
+                Bson::Int32(2),
+            ),
+            (
+                "API_Enable_Rate_Limiter_Limit_Time_Default",
+                Bson::Double(90_000.0),
+            ),
+            ("API_Enable_CORS", Bson::Boolean(true)),
+            (
+                "API_CORS_Origin",
+                "https://a.example, https://b.example".into(),
+            ),
+            ("UserData_EnableDownload", Bson::Boolean(false)),
+        ] {
+            dump.add("rocketchat_settings", &doc! {"_id": id, "value": value});
+        }
+    });
+    let server = Server::start_in(home, &["jobs.workers=0", "rate_limit.enabled="]);
+    let request = file(&json!({"rid": "helpdesk0000000001"}));
+    for (status, remaining) in [(200, "1"), (200, "0"), (429, "0")] {
+        let answer = server.post(PATH, Some(ALICE), &request);
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert_eq!(answer.header("x-ratelimit-limit"), Some("2"));
+        assert_eq!(answer.header("x-ratelimit-remaining"), Some(remaining));
+    }
+    let asked = [
+        ("Origin", "https://b.example"),
+        ("Access-Control-Request-Method", "POST"),
+    ];
+    let answer = server.send("OPTIONS", PATH, &asked, b"");
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.header("access-control-allow-origin"),
+        Some("https://b.example")
+    );
+    assert_eq!(server.get("/data-export/anything", Some(ALICE)).status, 403);
+}
+
+#[test]
+fn a_failure_of_ours_is_told_in_the_log_only() {
+    let home = small_home();
+    let database = rusqlite::Connection::open(home.path().join("chat.db")).unwrap();
+    // A length, a type that does not exist, a name, an end.
+    let damaged = [9, 0, 0, 0, 0x55, b'a', 0, 1, 0];
+    let changed = database.execute("UPDATE user SET doc = ?1 WHERE id = 'uAdmin'", [damaged]);
+    assert_eq!(changed.unwrap(), 1);
+    drop(database);
+    let server = Server::start_in(home, &["jobs.workers=0"]);
+    let answer = server.post(PATH, Some(ADMIN), &file(&json!({})));
+    check(
+        &answer,
+        500,
+        r#"{"success":false,"error":"Internal server error"}"#,
+        "damaged user",
+    );
+    let request = answer.header("x-request-id").unwrap();
+    let log = server.log();
+    let told = log
+        .lines()
+        .filter(|line| line.contains("\"level\":\"ERROR\"") && line.contains(request));
+    assert_eq!(told.count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn one_worker_runs_one_export_which_can_be_stopped() {
+    const MANY: u64 = 100_000;
+    let server = Server::start_in(
+        large_home(MANY),
+        &[
+            "jobs.workers=1",
+            "jobs.heartbeat=20ms",
+            "jobs.poll=20ms",
+            "mail.ready=false",
+        ],
+    );
+    let first = server.export(ADMIN, &file(&json!({"rid": ROOM})));
+    let second = server.export(ALICE, &file(&json!({"rid": "helpdesk0000000001"})));
+    let running = wait_for("messages to be written", || {
+        let export = server.status(ADMIN, &first);
+        assert_ne!(export["state"], "done", "{export}");
+        (export["phase"] == "messages" && export["done"] != 0).then_some(export)
+    });
+    assert_eq!(running["state"], "running");
+    assert_eq!(running["total"], MANY);
+    for number in ["done", "bytes", "rate"] {
+        assert!(running[number].is_u64(), "{number} of {running}");
+    }
+    assert_eq!(server.status(ALICE, &second)["state"], "queued");
+    let stop = server.post(
+        "/api/v1/rooms.export.cancel",
+        Some(ADMIN),
+        &json!({"id": first}),
+    );
+    check(&stop, 200, ACCEPTED, "cancel");
+    assert_eq!(server.ended(ADMIN, &first)["state"], "cancelled");
+    assert_eq!(server.ended(ALICE, &second)["state"], "done");
+    let removed = server.post(
+        "/api/v1/rooms.export.delete",
+        Some(ALICE),
+        &json!({"id": second}),
+    );
+    check(&removed, 200, ACCEPTED, "delete");
+    server.exported().assert_none().await;
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::support::server::{Answer, Server};
 
 const PATH: &str = "/api/v1/login";
 const UNAUTHORIZED: &str =
-    r#"{"success":false,"status":"error","error":"Unauthorized","message":"Unauthorized"}"#;
+    r#"{"success":false,"error":"Unauthorized","status":"error","message":"Unauthorized"}"#;
 const NOT_LOGGED_IN: &str = r#"{"status":"error","message":"You must be logged in to do this."}"#;
 /// `services.totp.secret` of the demo's heidi.
 const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";

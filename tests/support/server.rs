@@ -86,6 +86,15 @@ pub(crate) fn small_home() -> TempDir {
     home
 }
 
+/// A directory with the workspace of these tests, changed before it is imported.
+pub(crate) fn changed_home(change: impl FnOnce(&mut DumpBuilder)) -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let mut dump = world();
+    change(&mut dump);
+    import(&dump.write(Form::Directory, home.path()), home.path());
+    home
+}
+
 /// A directory with the workspace of these tests and, in addition, [`super::generate::ROOM`] with so many messages.
 pub(crate) fn large_home(messages: u64) -> TempDir {
     let home = tempfile::tempdir().unwrap();
