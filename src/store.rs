@@ -112,6 +112,9 @@ pub trait MessageSource: Send + Sync {
     /// The messages in (`ts`, `_id`) order, ids compared as bytes.
     async fn messages(&self, query: &MessageQuery) -> Result<Box<dyn MessageCursor>, StoreError>;
 
+    /// Whether one of these messages, by `_id`, is in the room.
+    async fn has_any(&self, room: &RoomId, messages: &[String]) -> Result<bool, StoreError>;
+
     /// The upload's record.
     async fn upload(&self, id: &UploadId) -> Result<Option<RawDoc>, StoreError>;
 

@@ -139,6 +139,7 @@ struct FileAsked<'a> {
 struct EmailAsked<'a> {
     users: Vec<&'a str>,
     addresses: Vec<&'a str>,
+    messages: Vec<&'a str>,
 }
 
 /// Exports a room's messages to a file.
@@ -218,7 +219,7 @@ async fn accept(
     };
     let file = match &asked.what {
         What::File(file) => file,
-        What::Email(email) => return Err(refuse_email(http, email).await?),
+        What::Email(email) => return Err(refuse_email(http, &rid, email).await?),
     };
     let now = http.service.clock.now();
     let to = file.to.unwrap_or_else(|| end_of_day(now));
@@ -320,7 +321,7 @@ fn parse_email(fields: &Fields) -> Result<EmailAsked<'_>, ApiError> {
     if !fields.0.contains_key("messages") {
         return Err(missing("messages"));
     }
-    match fields.list("messages")? {
+    let messages = match fields.list("messages")? {
         None => return Err(ApiError::params("messages", "must be array")),
         Some(messages) if messages.is_empty() => {
             return Err(ApiError::params(
@@ -328,14 +329,15 @@ fn parse_email(fields: &Fields) -> Result<EmailAsked<'_>, ApiError> {
                 "must NOT have fewer than 1 items",
             ));
         }
-        Some(_) => {}
-    }
+        Some(messages) => messages,
+    };
     fields.required("subject")?;
     let more = fields.optional("additionalEmails")?.unwrap_or_default();
     addresses.extend(more.split(','));
     Ok(EmailAsked {
         users,
         addresses: recipients("toEmails", addresses)?,
+        messages,
     })
 }
 
@@ -354,9 +356,13 @@ fn recipients<'a>(name: &'static str, list: Vec<&'a str>) -> Result<Vec<&'a str>
     Ok(list)
 }
 
-/// Why an export by mail that its caller may make is not made: recipients that cannot be used, else that this version
-/// sends none.
-async fn refuse_email(http: &Http, asked: &EmailAsked<'_>) -> Result<ApiError, ApiError> {
+/// Why an export by mail that its caller may make is not made: recipients that cannot be used, messages none of which
+/// is in the room, else that this version sends none (decisions 8 to 10).
+async fn refuse_email(
+    http: &Http,
+    room: &RoomId,
+    asked: &EmailAsked<'_>,
+) -> Result<ApiError, ApiError> {
     let refused = |code, details| ApiError::Refused {
         code,
         reason: None,
@@ -382,6 +388,10 @@ async fn refuse_email(http: &Http, asked: &EmailAsked<'_>) -> Result<ApiError, A
     if asked.addresses.is_empty() && missing.len() == asked.users.len() {
         let details = json!({"missing": missing});
         return Ok(refused("error-invalid-recipient", Some(details)));
+    }
+    let messages: Vec<String> = asked.messages.iter().map(|&id| id.to_owned()).collect();
+    if !http.service.source.has_any(room, &messages).await? {
+        return Ok(refused("error-invalid-messages", None));
     }
     Ok(ApiError::reason(
         "error-email-unavailable",

@@ -141,6 +141,21 @@ impl MessageSource for SqliteSource {
         }))
     }
 
+    async fn has_any(&self, room: &RoomId, messages: &[String]) -> Result<bool, StoreError> {
+        let (room, messages) = (room.0.clone(), messages.to_vec());
+        self.look_up(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT 1 FROM message WHERE id = ?1 AND rid = ?2")?;
+            for message in &messages {
+                if statement.exists([message, &room])? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+        .await
+    }
+
     async fn upload(&self, id: &UploadId) -> Result<Option<RawDoc>, StoreError> {
         let id = id.0.clone();
         self.look_up(move |connection| query::upload(connection, &id))

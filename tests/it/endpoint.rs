@@ -356,6 +356,17 @@ fn every_request_has_its_documented_answer() {
             email(&json!({"toUsers": ["ghost", "admin"], "toEmails": []})),
             no_mail(),
         ),
+        // Decision 10: one of the messages in the room is enough; those of other rooms are none.
+        (
+            ADMIN,
+            email(&json!({"messages": ["nothing", "GENERAL-1"]})),
+            no_mail(),
+        ),
+        (
+            ADMIN,
+            email(&json!({"messages": ["nothing", "", "helpdesk0000000001-0"]})),
+            bad(code("error-invalid-messages")),
+        ),
     ];
     for (who, body, (status, expected)) in cases {
         let answer = server.post(PATH, Some(who), &body);

@@ -431,6 +431,24 @@ async fn uploads_are_found_by_id() {
     }
 }
 
+#[tokio::test]
+async fn messages_are_found_in_their_own_room() {
+    let directory = tempfile::tempdir().unwrap();
+    for subject in subjects(&workspace(), directory.path()) {
+        for (room, ids, expected) in [
+            ("GENERAL", &["nothing", "no-ts"][..], true),
+            ("helpdesk-id", &["no-ts"], false),
+            ("helpdesk-id", &["h0"], true),
+            ("GENERAL", &["", "h0"], false),
+            ("GENERAL", &[], false),
+        ] {
+            let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
+            let found = subject.source.has_any(&RoomId(room.to_owned()), &ids).await;
+            assert_eq!(found.unwrap(), expected, "{}: {room} {ids:?}", subject.name);
+        }
+    }
+}
+
 /// Adds a file with its record and its chunks of `size` bytes, those in `without` left out.
 fn add_file(dump: &mut DumpBuilder, id: &str, bytes: &[u8], size: usize, without: &[usize]) {
     dump.add(

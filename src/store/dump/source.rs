@@ -511,6 +511,27 @@ impl MessageSource for DumpSource {
         }))
     }
 
+    async fn has_any(&self, room: &RoomId, messages: &[String]) -> Result<bool, StoreError> {
+        // A dump has no index by id: the room is read until one is met.
+        let mut cursor = self
+            .messages(&MessageQuery {
+                room: room.clone(),
+                window: Window::default(),
+                only_with_files: false,
+            })
+            .await?;
+        while let Some(batch) = cursor.next_batch().await? {
+            let met = batch.docs().any(|doc| {
+                let id = Doc::new(doc).ok().and_then(|doc| doc.get("_id"));
+                id.is_some_and(|id| messages.iter().any(|message| *message == id_text(id)))
+            });
+            if met {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     async fn upload(&self, id: &UploadId) -> Result<Option<RawDoc>, StoreError> {
         let id = id.0.clone();
         self.ask(move |inner| query::upload(&inner.catalogue(), &id))
