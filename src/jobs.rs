@@ -30,6 +30,14 @@ use crate::store::user_data::UserDataFile;
 #[serde(transparent)]
 pub struct JobId(pub String);
 
+impl JobId {
+    /// The job that sends the mail of the export with this id.
+    #[must_use]
+    pub fn of_mail(&self) -> Self {
+        Self(format!("{self}-mail"))
+    }
+}
+
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -23,8 +23,7 @@ use crate::app::Service;
 use crate::blob::user_data::{ExportWriter, Place};
 use crate::jobs::steps::{self, Step};
 use crate::jobs::{
-    Failure, Fence, FileExportWork, Job, JobError, JobId, NewJob, Outcome, ReadyMailWork,
-    Settlement, Work,
+    Failure, Fence, FileExportWork, Job, JobError, NewJob, Outcome, ReadyMailWork, Settlement, Work,
 };
 use crate::store::directory::User;
 use crate::store::user_data::{FinishedExport, UserDataFile};
@@ -296,7 +295,7 @@ async fn no_mail(service: &Service, owner: Option<&User>) -> Option<String> {
 
 fn ready_mail(service: &Service, job: &Job) -> NewJob {
     NewJob {
-        id: JobId(format!("{}-mail", job.id)),
+        id: job.id.of_mail(),
         owner: job.owner.clone(),
         rid: job.rid.clone(),
         work: Work::ReadyMail(ReadyMailWork {

@@ -271,11 +271,7 @@ pub async fn cancel(
     caller: Caller,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let fields = Fields::read_small(request, &http).await?;
-    let id = fields.required("id")?;
-    http.admit(&call, Some(&caller.user), Allowance::Usual)
-        .await?;
-    let job = own(&http, &caller, id).await?;
+    let job = named(&http, &call, &caller, request).await?;
     let now = http.service.clock.now();
     match http.service.queue.cancel(&job.id, now).await? {
         None => Err(unknown()),
@@ -284,7 +280,7 @@ pub async fn cancel(
             "The export has ended already",
         )),
         Some(_) => {
-            audit(&call, &caller, id, "export cancelled");
+            audit(&call, &caller, &job.id, "export cancelled");
             Ok(Success::response())
         }
     }
@@ -309,11 +305,7 @@ pub async fn delete(
     caller: Caller,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let fields = Fields::read_small(request, &http).await?;
-    let id = fields.required("id")?;
-    http.admit(&call, Some(&caller.user), Allowance::Usual)
-        .await?;
-    let job = own(&http, &caller, id).await?;
+    let job = named(&http, &call, &caller, request).await?;
     if !job.state.is_ended() {
         return Err(ApiError::reason(
             "error-export-running",
@@ -322,7 +314,7 @@ pub async fn delete(
     }
     let service = &http.service;
     // A mail that is still to be sent would have a dead link.
-    let mail = mail_id(&job.id);
+    let mail = job.id.of_mail();
     service.queue.cancel(&mail, service.clock.now()).await?;
     if let Some(file) = record(&http, &job).await? {
         service.exports.delete(&file).await?;
@@ -335,8 +327,22 @@ pub async fn delete(
     // A mail that is just being handed over stays, and is forgotten with other mails.
     service.queue.remove(&mail).await?;
     service.queue.remove(&job.id).await?;
-    audit(&call, &caller, id, "export deleted");
+    audit(&call, &caller, &job.id, "export deleted");
     Ok(Success::response())
+}
+
+/// The caller's export that a body names, once the call is counted.
+async fn named(
+    http: &Http,
+    call: &Call,
+    caller: &Caller,
+    request: Request,
+) -> Result<Job, ApiError> {
+    let fields = Fields::read_small(request, http).await?;
+    let id = fields.required("id")?;
+    http.admit(call, Some(&caller.user), Allowance::Usual)
+        .await?;
+    own(http, caller, id).await
 }
 
 /// The caller's export with this id. Whether somebody else has one is not told.
@@ -354,11 +360,6 @@ fn unknown() -> ApiError {
 async fn record(http: &Http, job: &Job) -> Result<Option<UserDataFile>, ApiError> {
     let record = http.service.user_data.file(&job.id.0).await?;
     Ok(record.filter(|record| record.owner == job.owner))
-}
-
-/// The job that sends an export's mail.
-fn mail_id(export: &JobId) -> JobId {
-    JobId(format!("{export}-mail"))
 }
 
 async fn show(http: &Http, job: Job, site: &str) -> Result<Shown, ApiError> {
@@ -435,7 +436,7 @@ async fn mail(http: &Http, job: &Job) -> Result<Option<Mail>, ApiError> {
             reason: none,
         }));
     }
-    let mail = http.service.queue.job(&mail_id(&job.id)).await?;
+    let mail = http.service.queue.job(&job.id.of_mail()).await?;
     Ok(mail.map(|mail| Mail {
         state: mail.state.name(),
         reason: mail
@@ -464,13 +465,13 @@ fn is_oldest_first(sort: &str) -> Result<bool, ApiError> {
     }
 }
 
-fn audit(call: &Call, caller: &Caller, job: &str, what: &'static str) {
+fn audit(call: &Call, caller: &Caller, job: &JobId, what: &'static str) {
     tracing::info!(
         target: "audit",
         user = caller.user.id.0,
         username = caller.username,
         ip = %call.client,
-        job,
+        job = job.0,
         "{what}"
     );
 }
