@@ -62,7 +62,7 @@ pub struct PagedHtml {
     info: ExportInfo,
     clock: LocalClock,
     iso: IsoWriter,
-    style_digest: String,
+    assets: page::Assets,
     out: Vec<u8>,
     /// The entry page's messages, once there is a second page.
     entry: Vec<u8>,
@@ -89,7 +89,7 @@ impl PagedHtml {
         Self {
             clock: LocalClock::new(info.zone.clone()),
             iso: IsoWriter::default(),
-            style_digest: page::style_digest(),
+            assets: page::Assets::new(),
             info,
             out: Vec::with_capacity(2 * PIECE),
             entry: Vec::new(),

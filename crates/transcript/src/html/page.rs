@@ -6,11 +6,49 @@ use sha2::{Digest, Sha256};
 use super::{PagedHtml, escape};
 use crate::time::civil_date;
 
-const STYLE: &str = include_str!("style.css");
+/// The sheets, later ones over earlier ones.
+const STYLE: &str = concat!(
+    include_str!("style/base.css"),
+    include_str!("style/message.css"),
+    include_str!("style/markup.css"),
+    include_str!("style/search.css"),
+    include_str!("style/print.css"),
+);
+/// What pages do when script may run; without it they read and navigate all the same.
+const SCRIPT: &str = include_str!("script.js");
 
-/// The digest that lets the policy admit our style and no other (CSP Level 3 §2.3.1).
-pub(super) fn style_digest() -> String {
-    STANDARD.encode(Sha256::digest(STYLE.as_bytes()))
+/// Style and script as they stand in every page, and the digests that let the policy admit them and no other (CSP
+/// Level 3 §2.3.1).
+#[derive(Debug)]
+pub(super) struct Assets {
+    style: String,
+    style_digest: String,
+    script_digest: String,
+}
+
+impl Assets {
+    pub(super) fn new() -> Self {
+        let style = compact(STYLE);
+        let digest = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
+        Self {
+            style_digest: digest(&style),
+            script_digest: digest(SCRIPT),
+            style,
+        }
+    }
+}
+
+/// A sheet of ours without its comments and indentation: it stands in every page.
+fn compact(sheet: &str) -> String {
+    let mut out = String::with_capacity(sheet.len());
+    let mut rest = sheet;
+    while let Some((before, comment)) = rest.split_once("/*") {
+        out.push_str(before);
+        rest = comment.split_once("*/").map_or("", |(_, after)| after);
+    }
+    out.push_str(rest);
+    let lines = out.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Everything before the messages.
@@ -22,7 +60,9 @@ pub(super) fn head(html: &mut PagedHtml) {
           <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file:; \
           media-src 'self' file:; base-uri 'none'; form-action 'none'; style-src 'sha256-",
     );
-    out.extend_from_slice(html.style_digest.as_bytes());
+    out.extend_from_slice(html.assets.style_digest.as_bytes());
+    out.extend_from_slice(b"'; script-src 'strict-dynamic' 'sha256-");
+    out.extend_from_slice(html.assets.script_digest.as_bytes());
     out.extend_from_slice(
         b"'\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
           <meta name=\"referrer\" content=\"no-referrer\">\n<title>",
@@ -32,8 +72,12 @@ pub(super) fn head(html: &mut PagedHtml) {
         escape::ours(out, format_args!(" – page {}", html.page + 1));
     }
     out.extend_from_slice(b"</title>\n<style>");
-    out.extend_from_slice(STYLE.as_bytes());
-    out.extend_from_slice(b"</style>\n</head>\n<body>\n<header class=\"room\">\n<h1 dir=\"auto\">");
+    out.extend_from_slice(html.assets.style.as_bytes());
+    out.extend_from_slice(b"</style>\n<script>");
+    out.extend_from_slice(SCRIPT.as_bytes());
+    out.extend_from_slice(
+        b"</script>\n</head>\n<body>\n<header class=\"room\">\n<h1 dir=\"auto\">",
+    );
     escape::text(out, info.room.title.as_bytes());
     out.extend_from_slice(b"</h1>\n");
     if let Some(topic) = &info.room.topic {
@@ -159,4 +203,24 @@ pub(super) fn foot(html: &mut PagedHtml, more: bool) {
     out.extend_from_slice(
         b"manifest.json holds the digests of all files</footer>\n</body>\n</html>\n",
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sheets_lose_their_comments_and_keep_their_rules() {
+        assert_eq!(
+            compact("/* a */\nb {\n  c: d; /* e\n f */\n}\n\n"),
+            "b {\nc: d;\n}"
+        );
+    }
+
+    #[test]
+    fn our_own_style_and_script_cannot_end_their_elements() {
+        for text in [STYLE, SCRIPT] {
+            assert!(!text.contains("</") && !text.contains("<!--"));
+        }
+    }
 }
