@@ -112,8 +112,13 @@ pub trait MessageSource: Send + Sync {
     /// The messages in (`ts`, `_id`) order, ids compared as bytes.
     async fn messages(&self, query: &MessageQuery) -> Result<Box<dyn MessageCursor>, StoreError>;
 
-    /// Whether one of these messages, by `_id`, is in the room.
-    async fn has_any(&self, room: &RoomId, messages: &[String]) -> Result<bool, StoreError>;
+    /// Those of these messages, by `_id`, that are in the room, in the same order as [`MessageSource::messages`], each
+    /// once. Ids of other rooms' messages and of none are passed over.
+    async fn chosen(
+        &self,
+        room: &RoomId,
+        ids: &[String],
+    ) -> Result<Box<dyn MessageCursor>, StoreError>;
 
     /// The upload's record.
     async fn upload(&self, id: &UploadId) -> Result<Option<RawDoc>, StoreError>;

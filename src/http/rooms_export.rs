@@ -390,7 +390,8 @@ async fn refuse_email(
         return Ok(refused("error-invalid-recipient", Some(details)));
     }
     let messages: Vec<String> = asked.messages.iter().map(|&id| id.to_owned()).collect();
-    if !http.service.source.has_any(room, &messages).await? {
+    let mut found = http.service.source.chosen(room, &messages).await?;
+    if found.next_batch().await?.is_none() {
         return Ok(refused("error-invalid-messages", None));
     }
     Ok(ApiError::reason(

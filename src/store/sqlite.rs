@@ -141,19 +141,33 @@ impl MessageSource for SqliteSource {
         }))
     }
 
-    async fn has_any(&self, room: &RoomId, messages: &[String]) -> Result<bool, StoreError> {
-        let (room, messages) = (room.0.clone(), messages.to_vec());
-        self.look_up(move |connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT 1 FROM message WHERE id = ?1 AND rid = ?2")?;
-            for message in &messages {
-                if statement.exists([message, &room])? {
-                    return Ok(true);
+    async fn chosen(
+        &self,
+        room: &RoomId,
+        ids: &[String],
+    ) -> Result<Box<dyn MessageCursor>, StoreError> {
+        let (path, room) = (self.path.clone(), room.0.clone());
+        let ids = serde_json::Value::from(ids).to_string();
+        Ok(cursor(move |batches| {
+            let connection = schema::open_to_read(&path)?;
+            // Places first: documents do not go through a sorter.
+            let places: Vec<(i64, String)> = connection
+                .prepare(
+                    "SELECT DISTINCT ts, id FROM message INDEXED BY message_id \
+                     WHERE id IN (SELECT value FROM json_each(?1)) AND rid = ?2 ORDER BY ts, id",
+                )?
+                .query_map([&ids, &room], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<Result<_, _>>()?;
+            let mut statement = connection
+                .prepare("SELECT doc FROM message WHERE rid = ?1 AND ts = ?2 AND id = ?3")?;
+            for (ts, id) in places {
+                let mut rows = statement.query(params![room, ts, id])?;
+                while let Some(row) = rows.next()? {
+                    batches.push(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
                 }
             }
-            Ok(false)
-        })
-        .await
+            Ok(())
+        }))
     }
 
     async fn upload(&self, id: &UploadId) -> Result<Option<RawDoc>, StoreError> {

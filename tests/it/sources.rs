@@ -9,8 +9,11 @@ use export_room::blob::filesystem::FileSystem;
 use export_room::blob::{BlobError, BlobKey, BlobStore, Blobs};
 use export_room::store::dump::{Dump, DumpSource};
 use export_room::store::sqlite::{SqliteSource, import};
-use export_room::store::{MessageQuery, MessageSource, RawDoc, RoomId, UploadId, Window};
+use export_room::store::{
+    MessageCursor, MessageQuery, MessageSource, RawDoc, RoomId, UploadId, Window,
+};
 use tokio_util::sync::CancellationToken;
+use transcript::message::Message;
 
 use crate::support::dump::{DumpBuilder, Form};
 
@@ -432,21 +435,46 @@ async fn uploads_are_found_by_id() {
 }
 
 #[tokio::test]
-async fn messages_are_found_in_their_own_room() {
+async fn chosen_messages_come_in_order_and_from_their_own_room() {
     let directory = tempfile::tempdir().unwrap();
     for subject in subjects(&workspace(), directory.path()) {
         for (room, ids, expected) in [
-            ("GENERAL", &["nothing", "no-ts"][..], true),
-            ("helpdesk-id", &["no-ts"], false),
-            ("helpdesk-id", &["h0"], true),
-            ("GENERAL", &["", "h0"], false),
-            ("GENERAL", &[], false),
+            ("GENERAL", &["nothing", "no-ts"][..], &["no-ts"][..]),
+            ("helpdesk-id", &["no-ts"], &[]),
+            ("helpdesk-id", &["h0", "h0"], &["h0"]),
+            ("GENERAL", &["", "h0"], &[]),
+            ("GENERAL", &[], &[]),
         ] {
             let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
-            let found = subject.source.has_any(&RoomId(room.to_owned()), &ids).await;
-            assert_eq!(found.unwrap(), expected, "{}: {room} {ids:?}", subject.name);
+            let room = RoomId(room.to_owned());
+            let chosen = subject.source.chosen(&room, &ids).await.unwrap();
+            assert_eq!(
+                ids_of(chosen).await,
+                expected,
+                "{}: {room} {ids:?}",
+                subject.name
+            );
         }
+        // All of a room, asked for backwards, are the room.
+        let room = RoomId("GENERAL".to_owned());
+        let query = MessageQuery {
+            room: room.clone(),
+            window: Window::default(),
+            only_with_files: false,
+        };
+        let all = ids_of(subject.source.messages(&query).await.unwrap()).await;
+        let backwards: Vec<String> = all.iter().rev().cloned().collect();
+        let chosen = subject.source.chosen(&room, &backwards).await.unwrap();
+        assert_eq!(ids_of(chosen).await, all, "{}", subject.name);
     }
+}
+
+async fn ids_of(mut cursor: Box<dyn MessageCursor>) -> Vec<String> {
+    let mut ids = Vec::new();
+    while let Some(batch) = cursor.next_batch().await.unwrap() {
+        ids.extend(batch.docs().map(|doc| Message::read(doc).id().into_owned()));
+    }
+    ids
 }
 
 /// Adds a file with its record and its chunks of `size` bytes, those in `without` left out.

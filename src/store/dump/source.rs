@@ -1,6 +1,6 @@
 //! A dump as a workspace: a private catalogue of what is small, and an index of the messages that are asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
@@ -22,8 +22,8 @@ use crate::store::sqlite::query;
 use crate::store::sqlite::schema;
 use crate::store::sqlite::tables::{self, PutError};
 use crate::store::{
-    MessageCursor, MessageQuery, MessageSource, RawDoc, RoomId, RoomSummary, StoreError, UploadId,
-    Window,
+    DocBatch, MessageCursor, MessageQuery, MessageSource, RawDoc, RoomId, RoomSummary, StoreError,
+    UploadId, Window,
 };
 
 const MESSAGES: &str = "rocketchat_message";
@@ -511,25 +511,21 @@ impl MessageSource for DumpSource {
         }))
     }
 
-    async fn has_any(&self, room: &RoomId, messages: &[String]) -> Result<bool, StoreError> {
-        // A dump has no index by id: the room is read until one is met.
-        let mut cursor = self
-            .messages(&MessageQuery {
-                room: room.clone(),
-                window: Window::default(),
-                only_with_files: false,
-            })
-            .await?;
-        while let Some(batch) = cursor.next_batch().await? {
-            let met = batch.docs().any(|doc| {
-                let id = Doc::new(doc).ok().and_then(|doc| doc.get("_id"));
-                id.is_some_and(|id| messages.iter().any(|message| *message == id_text(id)))
-            });
-            if met {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    async fn chosen(
+        &self,
+        room: &RoomId,
+        ids: &[String],
+    ) -> Result<Box<dyn MessageCursor>, StoreError> {
+        // A dump has no index by id: the room is read.
+        let all = MessageQuery {
+            room: room.clone(),
+            window: Window::default(),
+            only_with_files: false,
+        };
+        Ok(Box::new(Chosen {
+            room: self.messages(&all).await?,
+            ids: ids.iter().cloned().collect(),
+        }))
     }
 
     async fn upload(&self, id: &UploadId) -> Result<Option<RawDoc>, StoreError> {
@@ -541,5 +537,30 @@ impl MessageSource for DumpSource {
     async fn upload_stores(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         self.ask(|inner| query::upload_stores(&inner.catalogue()))
             .await
+    }
+}
+
+/// Those messages of a room that are asked for.
+struct Chosen {
+    room: Box<dyn MessageCursor>,
+    ids: HashSet<String>,
+}
+
+#[async_trait]
+impl MessageCursor for Chosen {
+    async fn next_batch(&mut self) -> Result<Option<DocBatch>, StoreError> {
+        while let Some(batch) = self.room.next_batch().await? {
+            let mut chosen = DocBatch::default();
+            for doc in batch.docs() {
+                let id = Doc::new(doc).ok().and_then(|doc| doc.get("_id"));
+                if id.is_some_and(|id| self.ids.contains(id_text(id).as_ref())) {
+                    chosen.push(doc);
+                }
+            }
+            if !chosen.is_empty() {
+                return Ok(Some(chosen));
+            }
+        }
+        Ok(None)
     }
 }
