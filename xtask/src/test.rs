@@ -3,6 +3,7 @@
 //! The environment of the tests:
 //!
 //! - `EXPORT_ROOM_PYTHON`: a Python with the packages of `requirements.txt`.
+//! - `EXPORT_ROOM_NODE_MODULES`: a directory with the modules of `node/package.json`.
 //! - `EXPORT_ROOM_SHARED_RAN`: a file to which each test that read the full workspace appends a line with its name.
 
 use std::collections::BTreeSet;
@@ -32,6 +33,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             .args(["test", "--locked", "--workspace"])
             .args(chosen)
             .env("EXPORT_ROOM_PYTHON", &installed.python)
+            .env("EXPORT_ROOM_NODE_MODULES", &installed.node_modules)
             .env("EXPORT_ROOM_SHARED_RAN", &ran),
     )?;
 

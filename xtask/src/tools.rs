@@ -1,8 +1,8 @@
-//! What the tests need besides Rust: Debian packages and a Python environment.
+//! What the tests need besides Rust: Debian packages, a Python environment and modules of Node.
 //!
 //! Installs only what is missing, so that a machine which has everything needs neither root nor a network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -15,8 +15,9 @@ struct Tool {
     package: &'static str,
 }
 
-/// Three unpackers, because each is strict about other things; Python for a second opinion on BSON; curl for the commands that the demo prints; a browser, because
-/// an exported page is made for one.
+/// Three unpackers, because each is strict about other things; Python for a second opinion on BSON; curl for the commands
+/// that the demo prints; a browser, because an exported page is made for one; Node for Rocket.Chat's own parser and to
+/// drive the browser.
 const TOOLS: &[Tool] = &[
     Tool {
         program: "unzip",
@@ -42,6 +43,14 @@ const TOOLS: &[Tool] = &[
         program: "chromium",
         package: "chromium",
     },
+    Tool {
+        program: "node",
+        package: "nodejs",
+    },
+    Tool {
+        program: "npm",
+        package: "npm",
+    },
 ];
 
 /// What only pictures need.
@@ -55,6 +64,8 @@ const PICTURE_TOOLS: &[Tool] = &[Tool {
 pub(crate) struct Installed {
     /// The interpreter of the virtual environment.
     pub(crate) python: PathBuf,
+    /// The directory with the modules of `node/package.json`.
+    pub(crate) node_modules: PathBuf,
 }
 
 /// Makes sure that everything the tests need is there.
@@ -67,6 +78,7 @@ pub(crate) fn for_tests() -> Result<Installed> {
     debian_packages(&packages)?;
     Ok(Installed {
         python: python_environment()?,
+        node_modules: node_modules()?,
     })
 }
 
@@ -154,4 +166,35 @@ fn python_environment() -> Result<PathBuf> {
     )?;
     std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
     Ok(python)
+}
+
+fn node_modules() -> Result<PathBuf> {
+    let place = run::tools_directory().join("node");
+    let modules = place.join("node_modules");
+    let wanted = run::root().join("xtask/node");
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let lock = read(&wanted.join("package-lock.json"))?;
+    // npm's own note of what it installed is not compared: its form is npm's affair.
+    let stamp = place.join("installed.json");
+    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == lock) && modules.is_dir() {
+        return Ok(modules);
+    }
+    run::make_directory(&place)?;
+    for (name, bytes) in [
+        ("package.json", read(&wanted.join("package.json"))?),
+        ("package-lock.json", lock.clone()),
+    ] {
+        let path = place.join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    // The browser is Debian's, so nothing has to be fetched after the install.
+    run::visibly(
+        Command::new("npm")
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+            .current_dir(&place),
+    )?;
+    std::fs::write(&stamp, lock).with_context(|| format!("cannot write {}", stamp.display()))?;
+    Ok(modules)
 }

@@ -19,6 +19,13 @@ pub trait Output {
     /// message's place always tells the truth.
     fn file(&mut self, upload: &str) -> Result<FilePlace, Self::Error>;
 
+    /// The entry with the picture of a custom emoji, by its name or alias without colons; `None` when the workspace has
+    /// none of that name or its picture is not in the archive, and then it is written as `:name:`.
+    fn emoji(&mut self, name: &str) -> Result<Option<String>, Self::Error> {
+        let _ = name;
+        Ok(None)
+    }
+
     /// Keeps where the first message of a thread stands.
     fn remember_thread(&mut self, id: &str, root: &ThreadRoot) -> Result<(), Self::Error>;
 
