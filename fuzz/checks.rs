@@ -14,7 +14,7 @@ use transcript::bson::{Doc, Value, id_text};
 use transcript::json::JsonLines;
 use transcript::message::Message;
 use transcript::names;
-use transcript::output::{FilePlace, Output, ThreadRoot};
+use transcript::output::{AuthorCard, FilePlace, Output, ThreadRoot};
 use transcript::system;
 
 /// A function that takes any bytes and panics when something is wrong.
@@ -179,6 +179,14 @@ impl Output for Memory {
 
     fn file(&mut self, _: &str) -> Result<FilePlace, Infallible> {
         Ok(FilePlace::LeftOut)
+    }
+
+    fn author(&mut self, _: &str, _: &str) -> Result<AuthorCard, Infallible> {
+        Ok(AuthorCard::default())
+    }
+
+    fn room_avatar(&mut self) -> Result<Option<String>, Infallible> {
+        Ok(None)
     }
 
     fn remember_thread(&mut self, id: &str, root: &ThreadRoot) -> Result<(), Infallible> {

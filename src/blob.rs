@@ -22,6 +22,32 @@ pub struct BlobKey {
     pub extension: Option<String>,
 }
 
+/// The `store` of a custom emoji's image, whose record names none (contract §5.9): the GridFS bucket `custom_emoji`, in
+/// which its id is that of [`BlobKey::of_custom_emoji`].
+pub const CUSTOM_EMOJI: &str = "GridFS:CustomEmoji";
+
+impl BlobKey {
+    /// Where the image of a custom emoji is: its id is `<name>.<extension>`, percent-encoded as JavaScript's
+    /// `encodeURIComponent` does (ECMA-262 §19.2.6.4).
+    pub fn of_custom_emoji(name: &str, extension: &str) -> Self {
+        use std::fmt::Write;
+        let mut id = String::with_capacity(name.len() + extension.len() + 1);
+        for &byte in [name, ".", extension].concat().as_bytes() {
+            if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
+                id.push(char::from(byte));
+            } else {
+                // Writing to a string cannot fail.
+                let _ = write!(id, "%{byte:02X}");
+            }
+        }
+        Self {
+            id,
+            store: CUSTOM_EMOJI.to_owned(),
+            extension: None,
+        }
+    }
+}
+
 /// A place with file contents.
 #[async_trait]
 pub trait BlobStore: Send + Sync {

@@ -9,6 +9,7 @@ mod attachments;
 pub mod file;
 pub mod job;
 pub mod ledger;
+pub mod pictures;
 mod pipeline;
 pub mod progress;
 pub mod report;

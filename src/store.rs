@@ -89,6 +89,18 @@ pub struct RoomSummary {
     pub file_bytes: u64,
 }
 
+/// Whose picture is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AvatarOf {
+    /// A user, by `username` as stored.
+    User(String),
+    /// A room.
+    Room(RoomId),
+}
+
+/// Roles of one user that [`MessageSource::roles`] tells of.
+pub const ROLES: usize = 16;
+
 /// Places of uploads that [`MessageSource::upload_stores`] tells of.
 pub const UPLOAD_STORES: usize = 64;
 
@@ -126,6 +138,20 @@ pub trait MessageSource: Send + Sync {
     /// What uploads' records name as their `store`, and how many of them do, thumbnails not counted. At most
     /// [`UPLOAD_STORES`] are told, the others are left out: a workspace has one for each place it ever kept files in.
     async fn upload_stores(&self) -> Result<BTreeMap<String, u64>, StoreError>;
+
+    /// The record of an avatar (`rocketchat_avatars`, contract §5.7): of a user by its `name`, which is the username, of a
+    /// room by its `rid`. Of several the one with the first `_id`. Its bytes are where its `store` says.
+    async fn avatar(&self, of: &AvatarOf) -> Result<Option<RawDoc>, StoreError>;
+
+    /// The record of a custom emoji (`rocketchat_custom_emoji`, contract §5.9) by its `name`, else by one of its
+    /// `aliases`, without colons and as stored. Of several the one with the first `_id`. Its bytes are in the bucket of
+    /// [`crate::blob::CUSTOM_EMOJI`].
+    async fn custom_emoji(&self, name: &str) -> Result<Option<RawDoc>, StoreError>;
+
+    /// Ids of the roles that a user, by `_id`, has in the room (`roles` of the subscription), then of those that the
+    /// user has everywhere (`roles` of the user), at most [`ROLES`]. A record that is missing or damaged gives none: roles
+    /// are shown here, and nothing is decided by them.
+    async fn roles(&self, room: &RoomId, user: &str) -> Result<Vec<String>, StoreError>;
 }
 
 /// A running read of messages.

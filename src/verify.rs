@@ -36,6 +36,8 @@ pub struct Verdict {
     pub messages: u64,
     /// Files of messages found in them.
     pub files: u64,
+    /// Avatars and emoji found in them.
+    pub pictures: u64,
     /// Whether the export held everything when it was made.
     pub complete: bool,
     /// Files that were missing then.
@@ -190,6 +192,7 @@ impl Check<'_> {
         let Manifest {
             messages,
             files,
+            pictures,
             missing,
             problems,
             complete,
@@ -218,6 +221,13 @@ impl Check<'_> {
             self.wrong(&format!(
                 "{} files were packed and {packed} are there",
                 files.packed
+            ));
+        }
+        if self.verdict.pictures != pictures.avatars + pictures.emoji {
+            self.wrong(&format!(
+                "{} avatars and emoji were packed and {} are there",
+                pictures.avatars + pictures.emoji,
+                self.verdict.pictures
             ));
         }
         if *missing != files.missing {
@@ -369,6 +379,7 @@ impl Walk<'_, '_, '_> {
         }
         match count {
             Counter::File => self.check.verdict.files += 1,
+            Counter::Picture => self.check.verdict.pictures += 1,
             Counter::Lines { count, .. } | Counter::Articles { count, .. } => {
                 self.check.verdict.messages += count;
             }
@@ -392,6 +403,8 @@ impl Walk<'_, '_, '_> {
 enum Counter {
     /// A file of a message.
     File,
+    /// An avatar or an emoji.
+    Picture,
     /// JSON: a message a line; `filled` is whether the line has begun.
     Lines { count: u64, filled: bool },
     /// HTML: an article a message; `matched` bytes of its tag have been seen.
@@ -400,7 +413,9 @@ enum Counter {
 
 impl Counter {
     fn of(name: &str) -> Self {
-        if name.starts_with("assets/") {
+        if transcript::names::is_picture(name) {
+            Self::Picture
+        } else if name.starts_with("assets/") {
             Self::File
         } else if Path::new(name)
             .extension()
@@ -420,7 +435,7 @@ impl Counter {
 
     fn read(&mut self, bytes: &[u8]) {
         match self {
-            Self::File => {}
+            Self::File | Self::Picture => {}
             Self::Lines { count, filled } => {
                 for &byte in bytes {
                     if byte == b'\n' {
@@ -454,6 +469,7 @@ struct Manifest {
     complete: bool,
     messages: Messages,
     files: Files,
+    pictures: Pictures,
     missing: u64,
     problems: Vec<String>,
 }
@@ -471,6 +487,12 @@ struct Messages {
 struct Files {
     packed: u64,
     missing: u64,
+}
+
+#[derive(Default, Deserialize)]
+struct Pictures {
+    avatars: u64,
+    emoji: u64,
 }
 
 /// Reads a manifest and walks the archive along its list, entry by entry.
@@ -508,6 +530,7 @@ impl<'de> Visitor<'de> for ManifestSeed<'_, '_, '_, '_> {
                 "complete" => manifest.complete = map.next_value()?,
                 "messages" => manifest.messages = map.next_value()?,
                 "files" => manifest.files = map.next_value()?,
+                "pictures" => manifest.pictures = map.next_value()?,
                 "problems" => manifest.problems = map.next_value()?,
                 "missing" => {
                     manifest.missing = map.next_value_seed(Each(&mut |_: IgnoredAny| Ok(())))?;

@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use transcript::output::{FilePlace, Output, ThreadRoot};
+use transcript::output::{AuthorCard, FilePlace, Output, ThreadRoot};
 use zipstream::{EntryOptions, Method, Options, ZipStream};
 
 use super::ExportError;
 use super::ledger::Ledger;
+use super::pictures::{PictureCounts, Pictures};
 
 /// Threads begun most recently that are kept in memory before the ledger is asked.
 const RECENT_THREADS: usize = 512;
@@ -24,12 +25,19 @@ pub struct Archive<W: Write> {
     /// Names, files, threads, oddities.
     pub(super) ledger: Ledger,
     attachments: bool,
+    pictures: Option<Pictures>,
     recent: VecDeque<(String, ThreadRoot)>,
 }
 
 impl<W: Write> Archive<W> {
-    /// An empty archive that is written to `out`. `attachments` tells whether files are packed at all.
-    pub(super) fn new(out: W, options: Options, attachments: bool) -> Result<Self, ExportError> {
+    /// An empty archive that is written to `out`. `attachments` tells whether files are packed at all, `pictures` where
+    /// avatars and emoji come from when they are.
+    pub(super) fn new(
+        out: W,
+        options: Options,
+        attachments: bool,
+        pictures: Option<Pictures>,
+    ) -> Result<Self, ExportError> {
         let spool = tempfile::tempfile().map_err(ExportError::Spool)?;
         let ledger = Ledger::new()?;
         // Taken before any name from the workspace can ask for it.
@@ -38,8 +46,22 @@ impl<W: Write> Archive<W> {
             zip: ZipStream::new(out, spool, options)?,
             ledger,
             attachments,
+            pictures,
             recent: VecDeque::with_capacity(RECENT_THREADS),
         })
+    }
+}
+
+impl<W: Write> Archive<W> {
+    /// Packs the pictures that pages show.
+    pub(super) fn pack_pictures(&mut self) -> Result<PictureCounts, ExportError> {
+        match &self.pictures {
+            Some(pictures) => {
+                pictures.pack(&self.ledger, &mut self.zip)?;
+                Ok(pictures.counts.clone())
+            }
+            None => Ok(PictureCounts::default()),
+        }
     }
 }
 
@@ -74,6 +96,27 @@ impl<W: Write> Output for Archive<W> {
         // Only a message that gained a file while the export ran can name one that the first pass has not met.
         let place = self.ledger.file(upload)?;
         Ok(place.unwrap_or_else(|| FilePlace::Missing(super::attachments::LATE.to_owned())))
+    }
+
+    fn author(&mut self, id: &str, username: &str) -> Result<AuthorCard, ExportError> {
+        match &mut self.pictures {
+            Some(pictures) => pictures.author(&self.ledger, id, username),
+            None => Ok(AuthorCard::default()),
+        }
+    }
+
+    fn room_avatar(&mut self) -> Result<Option<String>, ExportError> {
+        match &mut self.pictures {
+            Some(pictures) => pictures.room(&self.ledger),
+            None => Ok(None),
+        }
+    }
+
+    fn emoji(&mut self, name: &str) -> Result<Option<String>, ExportError> {
+        match &mut self.pictures {
+            Some(pictures) => pictures.emoji(&self.ledger, name),
+            None => Ok(None),
+        }
     }
 
     fn remember_thread(&mut self, id: &str, root: &ThreadRoot) -> Result<(), ExportError> {

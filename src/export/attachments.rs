@@ -76,11 +76,7 @@ impl Upload {
             text.map(|text| text.to_str().into_owned())
         };
         Self {
-            key: BlobKey {
-                id: id.to_owned(),
-                store: text("store").unwrap_or_default(),
-                extension: text("extension"),
-            },
+            key: blob_key(id, doc),
             name: text("name"),
             mime: text("type").unwrap_or_default(),
             size: doc
@@ -88,6 +84,19 @@ impl Upload {
                 .and_then(Value::integer)
                 .and_then(|size| u64::try_from(size).ok()),
         }
+    }
+}
+
+/// Where the bytes of a file are, by the record of its upload or avatar (contract §5.7).
+pub(super) fn blob_key(id: &str, record: Doc<'_>) -> BlobKey {
+    let text = |key: &str| {
+        let text = record.text(key).filter(|text| !text.is_empty());
+        text.map(|text| text.to_str().into_owned())
+    };
+    BlobKey {
+        id: id.to_owned(),
+        store: text("store").unwrap_or_default(),
+        extension: text("extension"),
     }
 }
 

@@ -13,6 +13,7 @@ use transcript::names;
 
 use super::archive::Archive;
 use super::ledger::MissingFile;
+use super::pictures::Pictures;
 use super::pipeline::Batches;
 use super::progress::{Phase, Progress};
 use super::report::{ExportReport, MessagePlace, Oddities, TOOL, write_manifest};
@@ -79,7 +80,15 @@ impl FileExport {
             level: request.level,
         };
         let mut report = ExportReport::default();
-        let mut archive = Archive::new(out, options, request.attachments)?;
+        let pictures = request.attachments.then(|| {
+            Pictures::new(
+                Arc::clone(&self.source),
+                Arc::clone(&self.blobs),
+                self.cancel.clone(),
+                RoomId(request.room.id.clone()),
+            )
+        });
+        let mut archive = Archive::new(out, options, request.attachments, pictures)?;
         let query = query(request);
         report.messages.expected = expected;
         if request.attachments {
@@ -124,6 +133,7 @@ impl FileExport {
             .first
             .is_some()
             .then(|| MessagePlace::new(last_id, last_ts));
+        report.pictures = archive.pack_pictures()?;
         job.progress.advance(report.messages.read % STRIDE);
         job.check_cancelled()?;
         job.progress.begin(Phase::Seal, 0);

@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use thiserror::Error;
 use transcript::names;
-use transcript::output::{FilePlace, ThreadRoot};
+use transcript::output::{AuthorCard, FilePlace, Roles, ThreadRoot};
 
 /// The temporary database failed, most likely because its disk is full.
 #[derive(Debug, Error)]
@@ -33,6 +33,17 @@ pub struct MissingFile {
     pub reason: String,
 }
 
+/// A picture that waits to be packed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pictured {
+    /// Name of its entry.
+    pub entry: String,
+    /// Its first byte in the file in which it waits.
+    pub offset: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
 impl Ledger {
     /// An empty ledger.
     pub fn new() -> Result<Self, LedgerError> {
@@ -46,10 +57,14 @@ impl Ledger {
              CREATE TABLE file (id TEXT PRIMARY KEY, entry TEXT, size INTEGER, reason TEXT) WITHOUT ROWID;
              CREATE TABLE missing (message TEXT, file TEXT, name TEXT, reason TEXT);
              CREATE TABLE thread (id TEXT PRIMARY KEY, page INTEGER, author TEXT, excerpt TEXT) WITHOUT ROWID;
+             CREATE TABLE author (id TEXT, username TEXT, avatar TEXT, roles INTEGER, PRIMARY KEY (id, username)) WITHOUT ROWID;
+             CREATE TABLE emoji (name TEXT PRIMARY KEY, entry TEXT) WITHOUT ROWID;
+             CREATE TABLE picture (number INTEGER PRIMARY KEY, kind TEXT, id TEXT, entry TEXT, offset INTEGER, size INTEGER,
+               UNIQUE (kind, id));
              CREATE TABLE oddity (kind TEXT, message TEXT);
              BEGIN;",
         )?;
-        database.set_prepared_statement_cache_capacity(16);
+        database.set_prepared_statement_cache_capacity(32);
         Ok(Self { database })
     }
 
@@ -172,6 +187,105 @@ impl Ledger {
             })
             .optional()?;
         Ok(root)
+    }
+
+    /// What is known of an author; `None` when it has not been looked up.
+    pub fn author(&self, id: &str, username: &str) -> Result<Option<AuthorCard>, LedgerError> {
+        Ok(self
+            .database
+            .prepare_cached("SELECT avatar, roles FROM author WHERE id = ?1 AND username = ?2")?
+            .query_row([id, username], |row| {
+                Ok(AuthorCard {
+                    avatar: row.get(0)?,
+                    roles: Roles(row.get(1)?),
+                })
+            })
+            .optional()?)
+    }
+
+    /// Keeps what is known of an author.
+    pub fn remember_author(
+        &self,
+        id: &str,
+        username: &str,
+        card: &AuthorCard,
+    ) -> Result<(), LedgerError> {
+        self.database
+            .prepare_cached("INSERT OR REPLACE INTO author VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![id, username, card.avatar, card.roles.0])?;
+        Ok(())
+    }
+
+    /// The entry of a custom emoji by a name that was asked for before; the inner `None` is one that cannot be shown.
+    pub fn emoji(&self, name: &str) -> Result<Option<Option<String>>, LedgerError> {
+        Ok(self
+            .database
+            .prepare_cached("SELECT entry FROM emoji WHERE name = ?1")?
+            .query_row([name], |row| row.get(0))
+            .optional()?)
+    }
+
+    /// Keeps what a name of a custom emoji was found to be.
+    pub fn remember_emoji(&self, name: &str, entry: Option<&str>) -> Result<(), LedgerError> {
+        self.database
+            .prepare_cached("INSERT OR REPLACE INTO emoji VALUES (?1, ?2)")?
+            .execute(params![name, entry])?;
+        Ok(())
+    }
+
+    /// The entry of a picture that was met before, by the `_id` of its record; the inner `None` is one that cannot be
+    /// shown.
+    pub fn picture(&self, kind: &str, id: &str) -> Result<Option<Option<String>>, LedgerError> {
+        Ok(self
+            .database
+            .prepare_cached("SELECT entry FROM picture WHERE kind = ?1 AND id = ?2")?
+            .query_row([kind, id], |row| row.get(0))
+            .optional()?)
+    }
+
+    /// Keeps where a picture waits.
+    pub fn remember_picture(
+        &self,
+        kind: &str,
+        id: &str,
+        entry: Option<&str>,
+        offset: u64,
+        size: u64,
+    ) -> Result<(), LedgerError> {
+        self.database
+            .prepare_cached(
+                "INSERT INTO picture (kind, id, entry, offset, size) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                kind,
+                id,
+                entry,
+                offset.cast_signed(),
+                size.cast_signed()
+            ])?;
+        Ok(())
+    }
+
+    /// Calls `each` for every picture that can be shown, in the order in which they were met.
+    pub fn each_picture<E: From<LedgerError>>(
+        &self,
+        mut each: impl FnMut(Pictured) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut select = self
+            .database
+            .prepare_cached(
+                "SELECT entry, offset, size FROM picture WHERE entry IS NOT NULL ORDER BY number",
+            )
+            .map_err(LedgerError)?;
+        let mut rows = select.query([]).map_err(LedgerError)?;
+        while let Some(row) = rows.next().map_err(LedgerError)? {
+            each(Pictured {
+                entry: row.get(0).map_err(LedgerError)?,
+                offset: row.get::<_, i64>(1).map_err(LedgerError)?.cast_unsigned(),
+                size: row.get::<_, i64>(2).map_err(LedgerError)?.cast_unsigned(),
+            })?;
+        }
+        Ok(())
     }
 
     /// Adds something odd about a message.

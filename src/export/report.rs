@@ -9,6 +9,7 @@ use transcript::time::IsoWriter;
 
 use super::ExportError;
 use super::archive::{Archive, MANIFEST};
+use super::pictures::PictureCounts;
 use super::request::ExportRequest;
 
 /// Version of the manifest's form; readers refuse what they do not know.
@@ -28,6 +29,8 @@ pub struct ExportReport {
     pub messages: MessageCounts,
     /// Files, by what became of them.
     pub files: FileCounts,
+    /// Avatars and custom emoji that pages show, by what became of them.
+    pub pictures: PictureCounts,
     /// First message of the export.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first: Option<MessagePlace>,

@@ -30,7 +30,7 @@ pub(super) fn is_true(doc: Doc<'_>, key: &str) -> bool {
 }
 
 /// The texts in an array.
-pub(super) fn texts_at(doc: Doc<'_>, path: &[&str]) -> Vec<String> {
+pub(crate) fn texts_at(doc: Doc<'_>, path: &[&str]) -> Vec<String> {
     values_at(doc, path)
         .filter_map(|value| Some(value.text()?.to_str().into_owned()))
         .collect()

@@ -9,7 +9,7 @@ use transcript::bson::{Doc, Value};
 
 use super::batches::blocking;
 use super::{RawDoc, StoreError};
-use crate::blob::{BlobError, BlobKey, BlobReader};
+use crate::blob::{BlobError, BlobKey, BlobReader, CUSTOM_EMOJI};
 
 /// Most bytes handed out at once; buckets may have larger chunks.
 const PIECE: usize = 1 << 20;
@@ -38,6 +38,7 @@ pub(crate) fn bucket(store: &str) -> Option<&'static str> {
         "GridFS:Uploads" | "rocketchat_uploads" => Some("rocketchat_uploads"),
         "GridFS:Avatars" | "rocketchat_avatars" => Some("rocketchat_avatars"),
         "GridFS:UserDataFiles" | "rocketchat_userDataFiles" => Some("rocketchat_userDataFiles"),
+        CUSTOM_EMOJI => Some("custom_emoji"),
         _ => None,
     }
 }

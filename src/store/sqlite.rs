@@ -23,7 +23,8 @@ pub use self::import::{ImportOutcome, ImportProgress, ImportStep, import};
 use super::batches::{blocking, cursor};
 use super::order::NO_TS;
 use super::{
-    MessageCursor, MessageQuery, MessageSource, RawDoc, RoomId, RoomSummary, StoreError, UploadId,
+    AvatarOf, MessageCursor, MessageQuery, MessageSource, RawDoc, RoomId, RoomSummary, StoreError,
+    UploadId,
 };
 
 /// A workspace file, open for reading.
@@ -178,5 +179,23 @@ impl MessageSource for SqliteSource {
 
     async fn upload_stores(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         self.look_up(query::upload_stores).await
+    }
+
+    async fn avatar(&self, of: &AvatarOf) -> Result<Option<RawDoc>, StoreError> {
+        let of = of.clone();
+        self.look_up(move |connection| query::avatar(connection, &of))
+            .await
+    }
+
+    async fn custom_emoji(&self, name: &str) -> Result<Option<RawDoc>, StoreError> {
+        let name = name.to_owned();
+        self.look_up(move |connection| query::custom_emoji(connection, &name))
+            .await
+    }
+
+    async fn roles(&self, room: &RoomId, user: &str) -> Result<Vec<String>, StoreError> {
+        let (room, user) = (room.clone(), user.to_owned());
+        self.look_up(move |connection| query::roles(connection, &room, &user))
+            .await
     }
 }

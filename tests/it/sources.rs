@@ -10,7 +10,7 @@ use export_room::blob::{BlobError, BlobKey, BlobStore, Blobs};
 use export_room::store::dump::{Dump, DumpSource};
 use export_room::store::sqlite::{SqliteSource, import};
 use export_room::store::{
-    MessageCursor, MessageQuery, MessageSource, RawDoc, RoomId, UploadId, Window,
+    AvatarOf, MessageCursor, MessageQuery, MessageSource, RawDoc, RoomId, UploadId, Window,
 };
 use tokio_util::sync::CancellationToken;
 use transcript::message::Message;
@@ -407,6 +407,146 @@ async fn rooms_are_found_by_what_people_call_them() {
             );
         }
     }
+}
+
+/// The workspace with people, their pictures and emoji.
+fn with_pictures() -> DumpBuilder {
+    let mut dump = workspace();
+    for (collection, document) in [
+        (
+            "rocketchat_avatars",
+            doc! {"_id": "A1", "name": "alice", "userId": "ua", "store": "GridFS:Avatars", "extension": "png"},
+        ),
+        (
+            "rocketchat_avatars",
+            doc! {"_id": "A2", "name": "room-GENERAL", "rid": "GENERAL", "store": "GridFS:Avatars"},
+        ),
+        (
+            "rocketchat_avatars.chunks",
+            doc! {"_id": 1, "files_id": "A1", "n": 0, "data": bytes(b"alice's picture")},
+        ),
+        (
+            "rocketchat_custom_emoji",
+            doc! {"_id": "E1", "name": "ship_it", "aliases": ["shipit", "party"], "extension": "gif"},
+        ),
+        (
+            "rocketchat_custom_emoji",
+            doc! {"_id": "E2", "name": "party", "aliases": [], "extension": "png"},
+        ),
+        (
+            "custom_emoji.chunks",
+            doc! {"_id": 2, "files_id": "ship_it.gif", "n": 0, "data": bytes(b"a ship")},
+        ),
+        (
+            "rocketchat_uploads.chunks",
+            doc! {"_id": 3, "files_id": "u1", "n": 0, "data": bytes(b"an upload")},
+        ),
+        (
+            "users",
+            doc! {"_id": "ua", "username": "alice", "roles": ["user", "admin", "owner"]},
+        ),
+        (
+            "users",
+            doc! {"_id": "ub", "username": "bob", "roles": "odd"},
+        ),
+        (
+            "rocketchat_subscription",
+            doc! {"_id": "s1", "rid": "GENERAL", "u": {"_id": "ua"}, "roles": ["owner"]},
+        ),
+        (
+            "rocketchat_subscription",
+            doc! {"_id": "s2", "rid": "GENERAL", "u": {"_id": "ub"}},
+        ),
+    ] {
+        dump.add(collection, &document);
+    }
+    dump
+}
+
+#[tokio::test]
+async fn avatars_emoji_and_roles_are_found_by_what_messages_say() {
+    let directory = tempfile::tempdir().unwrap();
+    let dump = with_pictures();
+    for subject in subjects(&dump, directory.path()) {
+        let Subject {
+            name,
+            source,
+            blobs,
+        } = &subject;
+        for (of, expected) in [
+            (AvatarOf::User("alice".into()), Some("A1")),
+            (AvatarOf::User("ALICE".into()), None),
+            (AvatarOf::User("room-GENERAL".into()), None),
+            (AvatarOf::Room(RoomId("GENERAL".into())), Some("A2")),
+            (AvatarOf::Room(RoomId("empty".into())), None),
+        ] {
+            let found = source.avatar(&of).await.unwrap();
+            assert_eq!(
+                found.map(|doc| id_of(&doc.0)).as_deref(),
+                expected,
+                "{name}: {of:?}"
+            );
+        }
+        // A name wins over an alias.
+        for (asked, expected) in [
+            ("ship_it", Some("E1")),
+            ("shipit", Some("E1")),
+            ("party", Some("E2")),
+            ("smile", None),
+        ] {
+            let found = source.custom_emoji(asked).await.unwrap();
+            assert_eq!(
+                found.map(|doc| id_of(&doc.0)).as_deref(),
+                expected,
+                "{name}: {asked}"
+            );
+        }
+        for (room, user, expected) in [
+            ("GENERAL", "ua", &["owner", "user", "admin"][..]),
+            ("empty", "ua", &["user", "admin", "owner"]),
+            ("GENERAL", "ub", &[]),
+            ("GENERAL", "nobody", &[]),
+        ] {
+            let roles = source.roles(&RoomId(room.into()), user).await.unwrap();
+            assert_eq!(roles, expected, "{name}: {room} {user}");
+        }
+        let avatar = BlobKey {
+            id: "A1".into(),
+            store: "GridFS:Avatars".into(),
+            extension: Some("png".into()),
+        };
+        let upload = BlobKey {
+            id: "u1".into(),
+            store: "GridFS:Uploads".into(),
+            extension: None,
+        };
+        let emoji = BlobKey::of_custom_emoji("ship_it", "gif");
+        // Pictures are found before and after the files of a room.
+        for (key, expected) in [
+            (&avatar, &b"alice's picture"[..]),
+            (&upload, b"an upload"),
+            (&emoji, b"a ship"),
+            (&avatar, b"alice's picture"),
+        ] {
+            let mut reader = blobs.open(key).await.unwrap();
+            let mut content = Vec::new();
+            while let Some(piece) = reader.next_chunk().await.unwrap() {
+                content.extend_from_slice(&piece);
+            }
+            assert_eq!(content, expected, "{name}: {key:?}");
+        }
+    }
+    assert_eq!(
+        BlobKey::of_custom_emoji("a b/ü", "png").id,
+        "a%20b%2F%C3%BC.png"
+    );
+}
+
+fn bytes(content: &[u8]) -> Bson {
+    Bson::Binary(bson::Binary {
+        subtype: bson::spec::BinarySubtype::Generic,
+        bytes: content.to_vec(),
+    })
 }
 
 #[tokio::test]

@@ -89,6 +89,16 @@ fn changes_to_the_contents_are_named() {
     );
     changed(
         &|entries| {
+            let manifest = entries.get_mut("manifest.json").unwrap();
+            let text = String::from_utf8(manifest.clone()).unwrap();
+            *manifest = text
+                .replace("\"avatars\": 0", "\"avatars\": 1")
+                .into_bytes();
+        },
+        "1 avatars and emoji were packed and 0 are there",
+    );
+    changed(
+        &|entries| {
             entries.insert("assets/zz-extra.txt".to_owned(), b"smuggled".to_vec());
         },
         "in the ZIP, but not in manifest.json",

@@ -15,6 +15,25 @@ pub fn asset(id: &str, name: &str) -> String {
     format!("assets/{}", safe(&format!("{id}-{name}")))
 }
 
+/// Directory of avatars.
+pub const AVATARS: &str = "assets/avatars";
+/// Directory of custom emoji.
+pub const EMOJI: &str = "assets/emoji";
+
+/// The name of a picture's entry in [`AVATARS`] or [`EMOJI`]; `extension` is one that we know the picture by.
+pub fn picture(directory: &str, name: &str, extension: &str) -> String {
+    format!("{directory}/{}", safe(&format!("{name}.{extension}")))
+}
+
+/// Whether an entry is a picture and no file of a message.
+pub fn is_picture(entry: &str) -> bool {
+    [AVATARS, EMOJI].iter().any(|directory| {
+        entry
+            .strip_prefix(directory)
+            .is_some_and(|rest| rest.starts_with('/'))
+    })
+}
+
 /// One safe path component made of any text: never empty, at most [`MAX_NAME`] bytes, no separator, no control or
 /// direction character, no leading or trailing dot, space or dash, no name that Windows reserves, extension kept.
 pub fn safe(wanted: &str) -> String {

@@ -26,6 +26,13 @@ pub trait Output {
         Ok(None)
     }
 
+    /// What the workspace has of an author by the `_id` and `username` of a message's `u`: asked only when an author is
+    /// met anew, and answered from an index.
+    fn author(&mut self, id: &str, username: &str) -> Result<AuthorCard, Self::Error>;
+
+    /// Entry of the room's own avatar; `None` when it has none that can be shown.
+    fn room_avatar(&mut self) -> Result<Option<String>, Self::Error>;
+
     /// Keeps where the first message of a thread stands.
     fn remember_thread(&mut self, id: &str, root: &ThreadRoot) -> Result<(), Self::Error>;
 
@@ -58,4 +65,77 @@ pub struct ThreadRoot {
     pub author: String,
     /// The beginning of its text.
     pub excerpt: String,
+}
+
+/// What pages show of an author besides the names in the message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuthorCard {
+    /// Entry of the avatar.
+    pub avatar: Option<String>,
+    /// Roles in this room and in the workspace.
+    pub roles: Roles,
+}
+
+/// A role that pages show; the many others of a workspace say nothing about a room (contract §4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Owner of the room.
+    Owner,
+    /// Leader of the room.
+    Leader,
+    /// Moderator of the room.
+    Moderator,
+    /// Administrator of the workspace.
+    Admin,
+    /// A program.
+    Bot,
+    /// Guest of the workspace.
+    Guest,
+    /// Agent of omnichannel conversations.
+    Agent,
+}
+
+impl Role {
+    const ALL: [(Self, &'static str, &'static str); 7] = [
+        (Self::Owner, "owner", "Owner"),
+        (Self::Leader, "leader", "Leader"),
+        (Self::Moderator, "moderator", "Moderator"),
+        (Self::Admin, "admin", "Admin"),
+        (Self::Bot, "bot", "Bot"),
+        (Self::Guest, "guest", "Guest"),
+        (Self::Agent, "livechat-agent", "Agent"),
+    ];
+
+    /// The role with this `_id` in `rocketchat_roles`.
+    pub fn of(id: &str) -> Option<Self> {
+        let found = Self::ALL.iter().find(|(_, known, _)| *known == id)?;
+        Some(found.0)
+    }
+
+    /// The role as people read it.
+    pub fn label(self) -> &'static str {
+        Self::ALL[self as usize].2
+    }
+}
+
+/// Several [`Role`]s, without allocation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roles(
+    /// A bit for each role; others mean nothing.
+    pub u8,
+);
+
+impl Roles {
+    /// Adds one.
+    pub fn add(&mut self, role: Role) {
+        self.0 |= 1 << role as u8;
+    }
+
+    /// Those that are there.
+    pub fn iter(self) -> impl Iterator<Item = Role> {
+        Role::ALL
+            .into_iter()
+            .map(|(role, ..)| role)
+            .filter(move |&role| self.0 & (1 << role as u8) != 0)
+    }
 }

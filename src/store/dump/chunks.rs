@@ -18,12 +18,16 @@ use crate::store::sqlite::schema;
 use crate::store::sqlite::tables::{self, PutError};
 use crate::store::{RawDoc, StoreError};
 
-/// The buckets that uploads can be in.
-const BUCKETS: [&str; 3] = [
+/// The buckets that files can be in.
+const BUCKETS: [&str; 4] = [
     "rocketchat_uploads",
-    "rocketchat_avatars",
     "rocketchat_userDataFiles",
+    PICTURES[0],
+    PICTURES[1],
 ];
+
+/// The buckets of pictures, which belong to no room and are small: found together with whatever is asked for first.
+const PICTURES: [&str; 2] = ["rocketchat_avatars", "custom_emoji"];
 
 /// Which chunks are found.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub(super) struct ChunkIndex {
 /// Files by the room of their uploads.
 #[derive(Debug, PartialEq, Eq)]
 enum Files {
+    /// None but pictures.
+    Pictures,
     /// Those of one room, or those without one.
     OfRoom(Option<String>),
     All,
@@ -55,23 +61,32 @@ impl Inner {
     ///
     /// In a compressed dump they have to be unpacked to disk. The first pass unpacks only one room's; when the file of
     /// another room is asked for, a second pass unpacks all, so that there are never more than two.
-    fn find_chunks(&self, id: &str) -> Result<(), StoreError> {
-        self.index_chunks(id).map_err(schema::name_full_temporary)
+    fn find_chunks(&self, bucket: &str, id: &str) -> Result<(), StoreError> {
+        self.index_chunks(bucket, id)
+            .map_err(schema::name_full_temporary)
     }
 
-    fn index_chunks(&self, id: &str) -> Result<(), StoreError> {
+    fn index_chunks(&self, bucket: &str, id: &str) -> Result<(), StoreError> {
         let mut index = locked(&self.chunks);
-        let room: Option<String> = self
-            .catalogue()
-            .prepare_cached("SELECT rid FROM upload WHERE id = ?1")?
-            .query_row([id], |row| row.get(0))
-            .optional()?
-            .flatten();
-        let wanted = match index.as_ref().map(|index| &index.of) {
-            Some(Files::All) => return Ok(()),
-            Some(Files::OfRoom(found)) if *found == room => return Ok(()),
-            Some(Files::OfRoom(_)) => Files::All,
-            None => Files::OfRoom(room),
+        let found = index.as_ref().map(|index| &index.of);
+        let wanted = if PICTURES.contains(&bucket) {
+            match found {
+                Some(_) => return Ok(()),
+                None => Files::Pictures,
+            }
+        } else {
+            let room: Option<String> = self
+                .catalogue()
+                .prepare_cached("SELECT rid FROM upload WHERE id = ?1")?
+                .query_row([id], |row| row.get(0))
+                .optional()?
+                .flatten();
+            match found {
+                Some(Files::All) => return Ok(()),
+                Some(Files::OfRoom(found)) if *found == room => return Ok(()),
+                Some(Files::OfRoom(_)) => Files::All,
+                Some(Files::Pictures) | None => Files::OfRoom(room),
+            }
         };
         let mut plain = Vec::new();
         for bucket in BUCKETS {
@@ -103,16 +118,22 @@ impl Inner {
                 };
                 let mut offset = found.offset;
                 if !plain.iter().any(|(name, _)| name == bucket) {
-                    if let Files::OfRoom(room) = &wanted {
-                        let of: Option<String> = catalogue
-                            .prepare_cached("SELECT rid FROM upload WHERE id = ?1")?
-                            .query_row([&files_id], |row| row.get(0))
-                            .optional()?
-                            .flatten();
-                        if of != *room {
-                            everything = false;
-                            return Ok(());
-                        }
+                    let is_wanted = PICTURES.contains(&bucket)
+                        || match &wanted {
+                            Files::All => true,
+                            Files::Pictures => false,
+                            Files::OfRoom(room) => {
+                                let of: Option<String> = catalogue
+                                    .prepare_cached("SELECT rid FROM upload WHERE id = ?1")?
+                                    .query_row([&files_id], |row| row.get(0))
+                                    .optional()?
+                                    .flatten();
+                                of == *room
+                            }
+                        };
+                    if !is_wanted {
+                        everything = false;
+                        return Ok(());
                     }
                     offset = spooled;
                     writer
@@ -156,7 +177,7 @@ impl Chunks for Inner {
         id: &str,
         visit: &mut dyn FnMut(i64) -> bool,
     ) -> Result<(), StoreError> {
-        self.find_chunks(id)?;
+        self.find_chunks(bucket, id)?;
         let catalogue = self.catalogue();
         let mut statement = catalogue.prepare_cached(
             "SELECT n FROM chunk_at WHERE bucket = ?1 AND files_id = ?2 ORDER BY n",
@@ -172,7 +193,7 @@ impl Chunks for Inner {
 
     fn chunk(&self, bucket: &str, id: &str, n: i64) -> Result<Option<Vec<u8>>, StoreError> {
         // Another file may have been asked for in between, which found the chunks anew elsewhere.
-        self.find_chunks(id)?;
+        self.find_chunks(bucket, id)?;
         let index = locked(&self.chunks);
         let position: Option<(i64, i64)> = self
             .catalogue()

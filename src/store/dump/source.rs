@@ -22,16 +22,17 @@ use crate::store::sqlite::query;
 use crate::store::sqlite::schema;
 use crate::store::sqlite::tables::{self, PutError};
 use crate::store::{
-    DocBatch, MessageCursor, MessageQuery, MessageSource, RawDoc, RoomId, RoomSummary, StoreError,
-    UploadId, Window,
+    AvatarOf, DocBatch, MessageCursor, MessageQuery, MessageSource, RawDoc, RoomId, RoomSummary,
+    StoreError, UploadId, Window,
 };
 
 const MESSAGES: &str = "rocketchat_message";
 
 /// What the catalogue holds: the collections that are small and looked up by key.
-const CATALOGUE: [&str; 13] = [
+const CATALOGUE: [&str; 14] = [
     "rocketchat_room",
     "users",
+    "rocketchat_subscription",
     "rocketchat_uploads",
     "rocketchat_settings",
     "rocketchat_custom_emoji",
@@ -134,12 +135,23 @@ fn catalogue(dump: &Dump, cancel: &CancellationToken) -> Result<Connection, Stor
         &mut |_| {},
         &mut |found| {
             number += 1;
+            // Of the places in rooms, of which there are many, only those with a role are asked for.
+            if found.collection == "rocketchat_subscription" && !has_roles(found.doc) {
+                return Ok(());
+            }
             tables::put(&catalogue, found.collection, found.doc, number)
                 .map_err(|error| error.at(found.collection, found.offset))
         },
     )?;
     catalogue.execute_batch("COMMIT")?;
     Ok(catalogue)
+}
+
+fn has_roles(subscription: &[u8]) -> bool {
+    Doc::new(subscription)
+        .ok()
+        .and_then(|doc| doc.get("roles")?.array())
+        .is_some_and(|roles| !roles.is_empty())
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -536,6 +548,24 @@ impl MessageSource for DumpSource {
 
     async fn upload_stores(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         self.ask(|inner| query::upload_stores(&inner.catalogue()))
+            .await
+    }
+
+    async fn avatar(&self, of: &AvatarOf) -> Result<Option<RawDoc>, StoreError> {
+        let of = of.clone();
+        self.ask(move |inner| query::avatar(&inner.catalogue(), &of))
+            .await
+    }
+
+    async fn custom_emoji(&self, name: &str) -> Result<Option<RawDoc>, StoreError> {
+        let name = name.to_owned();
+        self.ask(move |inner| query::custom_emoji(&inner.catalogue(), &name))
+            .await
+    }
+
+    async fn roles(&self, room: &RoomId, user: &str) -> Result<Vec<String>, StoreError> {
+        let (room, user) = (room.clone(), user.to_owned());
+        self.ask(move |inner| query::roles(&inner.catalogue(), &room, &user))
             .await
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use transcript::bson::{Doc, Text, id_text};
 
-use crate::store::{RawDoc, RoomId, RoomSummary, StoreError, UPLOAD_STORES};
+use super::tables;
+use crate::store::fields::texts_at;
+use crate::store::{AvatarOf, ROLES, RawDoc, RoomId, RoomSummary, StoreError, UPLOAD_STORES};
 
 /// Count, first and last instant of a room's messages.
 pub(crate) type MessageStats = (u64, Option<i64>, Option<i64>);
@@ -166,6 +168,76 @@ pub(crate) fn upload_stores(connection: &Connection) -> Result<BTreeMap<String, 
         }
     }
     Ok(stores)
+}
+
+/// The record of an avatar; see [`crate::store::MessageSource::avatar`].
+pub(crate) fn avatar(connection: &Connection, of: &AvatarOf) -> Result<Option<RawDoc>, StoreError> {
+    let (kind, key) = match of {
+        AvatarOf::User(name) => (tables::AVATAR, name),
+        AvatarOf::Room(room) => (tables::ROOM_AVATAR, &room.0),
+    };
+    found_by(connection, "rocketchat_avatars", kind, key)
+}
+
+/// The record of a custom emoji; see [`crate::store::MessageSource::custom_emoji`].
+pub(crate) fn custom_emoji(
+    connection: &Connection,
+    name: &str,
+) -> Result<Option<RawDoc>, StoreError> {
+    const COLLECTION: &str = "rocketchat_custom_emoji";
+    match found_by(connection, COLLECTION, tables::EMOJI, name)? {
+        None => found_by(connection, COLLECTION, tables::EMOJI_ALIAS, name),
+        found => Ok(found),
+    }
+}
+
+/// The first of the documents that have this key. A file that was made before there were keys has none of them.
+fn found_by(
+    connection: &Connection,
+    collection: &str,
+    kind: &str,
+    key: &str,
+) -> Result<Option<RawDoc>, StoreError> {
+    let sql = "SELECT doc FROM found_by JOIN document USING (id) \
+               WHERE kind = ?1 AND key = ?2 AND collection = ?3 ORDER BY id LIMIT 1";
+    match connection.prepare_cached(sql) {
+        Ok(mut statement) => Ok(statement
+            .query_row([kind, key, collection], doc)
+            .optional()?),
+        Err(rusqlite::Error::SqliteFailure(_, Some(reason)))
+            if reason.contains("no such table") =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Roles of a user in the room, then everywhere; see [`crate::store::MessageSource::roles`].
+pub(crate) fn roles(
+    connection: &Connection,
+    room: &RoomId,
+    user: &str,
+) -> Result<Vec<String>, StoreError> {
+    let mut roles = Vec::new();
+    let mut add = |row: &Row<'_>| {
+        let bytes = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+        for role in texts_at(Doc::new(bytes).unwrap_or(Doc::EMPTY), &["roles"]) {
+            if roles.len() < ROLES && !roles.contains(&role) {
+                roles.push(role);
+            }
+        }
+        Ok::<_, rusqlite::Error>(())
+    };
+    connection
+        .prepare_cached("SELECT doc FROM subscription WHERE rid = ?1 AND uid = ?2 LIMIT 1")?
+        .query_row([&room.0, user], &mut add)
+        .optional()?;
+    connection
+        .prepare_cached("SELECT doc FROM user WHERE id = ?1")?
+        .query_row([user], &mut add)
+        .optional()?;
+    Ok(roles)
 }
 
 /// A document of a collection without a table of its own.

@@ -234,13 +234,15 @@ fn add_keys(connection: &mut Connection) -> Result<(), StoreError> {
             |row| row.get::<_, bool>(0),
         )
     };
-    if there(connection)? {
+    if there(connection)? && !tables::lacks_pictures(connection)? {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have been faster.
     if !there(&transaction)? {
         transaction.execute_batch(KEYS)?;
+        tables::put_all_keys(&transaction)?;
+    } else if tables::lacks_pictures(&transaction)? {
         tables::put_all_keys(&transaction)?;
     }
     transaction.commit()?;

@@ -103,8 +103,17 @@ pub(crate) const DEPARTMENT_AGENT: &str = "department_agent";
 /// Records of exports of ours by `createdAt`.
 pub(crate) const EXPORT: &str = "export";
 
+/// Avatars of users by their `name`, the username.
+pub(crate) const AVATAR: &str = "avatar";
+/// Avatars of rooms by their `rid`.
+pub(crate) const ROOM_AVATAR: &str = "room_avatar";
+/// Custom emoji by their name.
+pub(crate) const EMOJI: &str = "emoji";
+/// Custom emoji by their other names.
+pub(crate) const EMOJI_ALIAS: &str = "emoji_alias";
+
 /// Collections that have keys, with the question for all of their documents.
-const KEYED: [(&str, &str); 4] = [
+const KEYED: [(&str, &str); 6] = [
     ("users", "SELECT id, doc FROM user"),
     (
         "rocketchat_team_member",
@@ -117,6 +126,14 @@ const KEYED: [(&str, &str); 4] = [
     (
         "rocketchat_user_data_files",
         "SELECT id, doc FROM user_data_file",
+    ),
+    (
+        "rocketchat_avatars",
+        "SELECT id, doc FROM document WHERE collection = 'rocketchat_avatars'",
+    ),
+    (
+        "rocketchat_custom_emoji",
+        "SELECT id, doc FROM document WHERE collection = 'rocketchat_custom_emoji'",
     ),
 ];
 
@@ -188,9 +205,41 @@ pub(super) fn put_keys(
                 note(EXPORT, &created)?;
             }
         }
+        "rocketchat_avatars" => {
+            clear(AVATAR)?;
+            clear(ROOM_AVATAR)?;
+            if let Some(room) = column(doc, &["rid"]) {
+                note(ROOM_AVATAR, &room)?;
+            } else if let Some(name) = column(doc, &["name"]) {
+                note(AVATAR, &name)?;
+            }
+        }
+        "rocketchat_custom_emoji" => {
+            clear(EMOJI)?;
+            clear(EMOJI_ALIAS)?;
+            if let Some(name) = column(doc, &["name"]) {
+                note(EMOJI, &name)?;
+            }
+            let aliases = doc.get("aliases").and_then(Value::array);
+            for alias in aliases.unwrap_or(Doc::EMPTY).values() {
+                if let Some(alias) = alias.text() {
+                    note(EMOJI_ALIAS, &alias.to_str())?;
+                }
+            }
+        }
         _ => {}
     }
     Ok(())
+}
+
+/// Whether the keys were noted by a program that did not look for pictures yet.
+pub(super) fn lacks_pictures(connection: &Connection) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS(SELECT 1 FROM document WHERE collection IN ('rocketchat_avatars', 'rocketchat_custom_emoji')) \
+             AND NOT EXISTS(SELECT 1 FROM found_by WHERE kind IN ('avatar', 'room_avatar', 'emoji'))",
+        )?
+        .query_row([], |row| row.get(0))?)
 }
 
 /// Notes the keys of all documents that are there.

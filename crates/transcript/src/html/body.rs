@@ -3,7 +3,7 @@
 use super::{PagedHtml, escape};
 use crate::bson::{Doc, Text, Value, id_text};
 use crate::message::{Anomalies, Anomaly, Field, FileRef, Message, User, Visibility};
-use crate::output::{FilePlace, Output};
+use crate::output::{AuthorCard, FilePlace, Output};
 use crate::system::{Sentence, sentence};
 use crate::time::{IsoWriter, Local, digits};
 
@@ -34,7 +34,13 @@ pub(super) fn message<O: Output>(
     out.extend_from_slice(b"\" id=\"m-");
     escape::text(out, id.as_bytes());
     out.extend_from_slice(b"\">");
-    author(out, message);
+    let card = if continues {
+        AuthorCard::default()
+    } else {
+        let author = message.author();
+        output.author(&author.id.to_str(), &author.username.to_str())?
+    };
+    author(out, message, &card);
     permalink(out, &mut html.iso, &id, message.ts(), local);
     tags(out, message, kind);
     out.extend_from_slice(b"</div>\n");
@@ -59,7 +65,7 @@ pub(super) fn message<O: Output>(
     Ok(anomalies)
 }
 
-fn author(out: &mut Vec<u8>, message: &Message<'_>) {
+fn author(out: &mut Vec<u8>, message: &Message<'_>, card: &AuthorCard) {
     let author = message.author();
     let alias = message.text(Field::Alias);
     let label = if alias.is_empty() {
@@ -72,6 +78,40 @@ fn author(out: &mut Vec<u8>, message: &Message<'_>) {
     } else {
         label
     };
+    if let Some(entry) = card.avatar.as_ref().filter(|_| alias.is_empty()) {
+        out.extend_from_slice(
+            b"<img class=\"av\" loading=\"lazy\" width=\"36\" height=\"36\" alt=\"\" src=\"",
+        );
+        escape::link(out, entry);
+        out.extend_from_slice(b"\"><div class=\"by\"><b><bdi>");
+    } else {
+        initials(out, label, shown);
+    }
+    escape::text(
+        out,
+        if shown.is_empty() {
+            b"unknown author"
+        } else {
+            shown.0
+        },
+    );
+    out.extend_from_slice(b"</bdi></b>");
+    if !author.username.is_empty() && author.username != shown {
+        out.extend_from_slice(b" <span class=\"user\">@<bdi>");
+        escape::text(out, author.username.0);
+        out.extend_from_slice(b"</bdi></span>");
+    }
+    for role in card.roles.iter() {
+        escape::ours_tagged(
+            out,
+            "<span class=\"tag\">",
+            format_args!("{}", role.label()),
+            "</span>",
+        );
+    }
+}
+
+fn initials(out: &mut Vec<u8>, label: Text<'_>, shown: Text<'_>) {
     let colour = label
         .0
         .iter()
@@ -91,20 +131,6 @@ fn author(out: &mut Vec<u8>, message: &Message<'_>) {
         escape::ours(out, format_args!("{}", initial.to_uppercase()));
     }
     out.extend_from_slice(b"</span><div class=\"by\"><b><bdi>");
-    escape::text(
-        out,
-        if shown.is_empty() {
-            b"unknown author"
-        } else {
-            shown.0
-        },
-    );
-    out.extend_from_slice(b"</bdi></b>");
-    if !author.username.is_empty() && author.username != shown {
-        out.extend_from_slice(b" <span class=\"user\">@<bdi>");
-        escape::text(out, author.username.0);
-        out.extend_from_slice(b"</bdi></span>");
-    }
 }
 
 fn permalink(

@@ -1,5 +1,5 @@
 use super::*;
-use crate::output::ThreadRoot;
+use crate::output::{AuthorCard, ThreadRoot};
 use ::bson::{DateTime, Document, doc};
 use std::convert::Infallible;
 
@@ -31,6 +31,14 @@ impl Output for Memory {
             },
             _ => FilePlace::Missing("chunks missing".into()),
         })
+    }
+
+    fn author(&mut self, _: &str, _: &str) -> Result<AuthorCard, Infallible> {
+        Ok(AuthorCard::default())
+    }
+
+    fn room_avatar(&mut self) -> Result<Option<String>, Infallible> {
+        Ok(None)
     }
 
     fn remember_thread(&mut self, _: &str, _: &ThreadRoot) -> Result<(), Infallible> {
