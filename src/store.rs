@@ -10,6 +10,7 @@ pub mod dump;
 mod fields;
 pub(crate) mod gridfs;
 pub(crate) mod order;
+pub mod outline;
 pub mod sqlite;
 pub mod user_data;
 
@@ -20,6 +21,8 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 pub use transcript::DocBatch;
+
+use outline::{Outline, OutlineCursor};
 
 /// `_id` of a room (`rocketchat_room`), the `rid` of its messages.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,8 +73,19 @@ pub struct MessageQuery {
     pub room: RoomId,
     /// The time window.
     pub window: Window,
-    /// Only messages that carry `file` or `files`: the cheap first pass that packs the attachments.
-    pub only_with_files: bool,
+    /// Which of them.
+    pub selection: Selection,
+}
+
+/// Which messages of a room and window: all, or those that a first pass looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// All of them.
+    All,
+    /// Those that carry `file` or `files`, neither empty.
+    WithFiles,
+    /// Those, and those that reply in a thread: `tmid` is there and not empty.
+    WithFilesOrReplies,
 }
 
 /// A room in the list of `export-room rooms`.
@@ -123,6 +137,11 @@ pub trait MessageSource: Send + Sync {
 
     /// The messages in (`ts`, `_id`) order, ids compared as bytes.
     async fn messages(&self, query: &MessageQuery) -> Result<Box<dyn MessageCursor>, StoreError>;
+
+    /// The places of the messages in the same order, without the documents, as cheap as the source can make it.
+    async fn outline(&self, query: &MessageQuery) -> Result<Box<dyn OutlineCursor>, StoreError> {
+        Ok(Box::new(Outline::of(self.messages(query).await?)))
+    }
 
     /// Those of these messages, by `_id`, that are in the room, in the same order as [`MessageSource::messages`], each
     /// once. Ids of other rooms' messages and of none are passed over.

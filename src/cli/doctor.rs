@@ -22,7 +22,7 @@ use crate::blob::StoreKind;
 use crate::jobs::JobState;
 use crate::mail::MailError;
 use crate::store::directory::UserId;
-use crate::store::{MessageQuery, RoomId, RoomSummary, StoreError, Window};
+use crate::store::{MessageQuery, RoomId, RoomSummary, Selection, StoreError, Window};
 use crate::words;
 
 /// Rooms that are looked through for one that has messages.
@@ -256,7 +256,7 @@ async fn first_authors(service: &Service, room: &RoomSummary) -> Result<Vec<Stri
     let query = MessageQuery {
         room: RoomId(room),
         window: Window::default(),
-        only_with_files: false,
+        selection: Selection::All,
     };
     let mut cursor = service.source.messages(&query).await?;
     let batch = cursor.next_batch().await?;

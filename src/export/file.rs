@@ -20,7 +20,7 @@ use super::report::{ExportReport, MessagePlace, Oddities, TOOL, write_manifest};
 use super::request::{ExportRequest, Format};
 use super::{ExportError, Job, attachments};
 use crate::blob::BlobStore;
-use crate::store::{DocBatch, MessageQuery, MessageSource, RoomId};
+use crate::store::{DocBatch, MessageQuery, MessageSource, RoomId, Selection};
 
 /// Messages between two looks at the counters and the cancellation.
 const STRIDE: u64 = 256;
@@ -152,7 +152,7 @@ impl FileExport {
         report: &mut ExportReport,
     ) -> Result<(), ExportError> {
         let query = MessageQuery {
-            only_with_files: true,
+            selection: Selection::WithFiles,
             ..query.clone()
         };
         let total = Handle::current().block_on(job.source.count(&query))?;
@@ -176,7 +176,7 @@ fn query(request: &ExportRequest) -> MessageQuery {
     MessageQuery {
         room: RoomId(request.room.id.clone()),
         window: request.window,
-        only_with_files: false,
+        selection: Selection::All,
     }
 }
 

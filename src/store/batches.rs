@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use transcript::DocBatch;
 
+use super::outline::{OutlineCursor, Place, PlaceBatch};
 use super::{MessageCursor, StoreError};
 
 /// Bytes of documents that travel together.
@@ -12,28 +13,41 @@ const BATCH: usize = 512 << 10;
 /// Batches that may wait: one more is being filled and one more consumed.
 const AHEAD: usize = 2;
 
-/// Where a blocking read puts its documents.
-pub(crate) struct BatchSender {
-    sender: mpsc::Sender<DocBatch>,
-    batch: DocBatch,
+/// Where a blocking read puts what it finds: documents, or places of an outline.
+pub(crate) struct BatchSender<B> {
+    sender: mpsc::Sender<B>,
+    batch: B,
 }
 
 /// Nobody listens any more: stop reading.
 #[derive(Debug)]
 pub(crate) struct Stopped;
 
-impl BatchSender {
+impl BatchSender<DocBatch> {
     /// Adds a document; waits while enough batches are on their way.
     pub(crate) fn push(&mut self, doc: &[u8]) -> Result<(), Stopped> {
         if !self.batch.is_empty() && self.batch.size() + doc.len() > BATCH {
-            self.flush()?;
+            self.flush(DocBatch::with_capacity(BATCH))?;
         }
         self.batch.push(doc);
         Ok(())
     }
+}
 
-    fn flush(&mut self) -> Result<(), Stopped> {
-        let batch = std::mem::replace(&mut self.batch, DocBatch::with_capacity(BATCH));
+impl BatchSender<PlaceBatch> {
+    /// Adds a place; waits while enough batches are on their way.
+    pub(crate) fn push(&mut self, place: Place<'_>) -> Result<(), Stopped> {
+        if self.batch.is_full() {
+            self.flush(PlaceBatch::default())?;
+        }
+        self.batch.push(place);
+        Ok(())
+    }
+}
+
+impl<B> BatchSender<B> {
+    fn flush(&mut self, next: B) -> Result<(), Stopped> {
+        let batch = std::mem::replace(&mut self.batch, next);
         self.sender.blocking_send(batch).map_err(|_| Stopped)
     }
 }
@@ -59,44 +73,56 @@ impl<E: Into<StoreError>> From<E> for ReadEnd {
     }
 }
 
-/// Runs `read` on a blocking thread and hands on what it pushes.
+/// Runs `read` on a blocking thread and hands on the documents that it pushes.
 pub(crate) fn cursor(
-    read: impl FnOnce(&mut BatchSender) -> Result<(), ReadEnd> + Send + 'static,
+    read: impl FnOnce(&mut BatchSender<DocBatch>) -> Result<(), ReadEnd> + Send + 'static,
 ) -> Box<dyn MessageCursor> {
-    let (sender, receiver) = mpsc::channel(AHEAD);
-    let thread = tokio::task::spawn_blocking(move || {
-        let mut batches = BatchSender {
-            sender,
-            batch: DocBatch::with_capacity(BATCH),
-        };
-        match read(&mut batches) {
-            Ok(()) => {
-                if !batches.batch.is_empty() {
-                    let last = std::mem::take(&mut batches.batch);
-                    // When nobody listens any more there is nobody to tell.
-                    let _ = batches.sender.blocking_send(last);
-                }
-                Ok(())
-            }
-            Err(ReadEnd::Stopped) => Ok(()),
-            Err(ReadEnd::Failed(error)) => Err(error),
-        }
-    });
-    Box::new(BatchCursor {
-        receiver,
-        thread: Some(thread),
-    })
+    let empty = DocBatch::with_capacity(BATCH);
+    Box::new(BatchCursor::start(empty, DocBatch::is_empty, read))
 }
 
-struct BatchCursor {
-    receiver: mpsc::Receiver<DocBatch>,
+/// Runs `read` on a blocking thread and hands on the places that it pushes.
+pub(crate) fn outline_cursor(
+    read: impl FnOnce(&mut BatchSender<PlaceBatch>) -> Result<(), ReadEnd> + Send + 'static,
+) -> Box<dyn OutlineCursor> {
+    let empty = PlaceBatch::default();
+    Box::new(BatchCursor::start(empty, PlaceBatch::is_empty, read))
+}
+
+struct BatchCursor<B> {
+    receiver: mpsc::Receiver<B>,
     /// Taken when its end was seen: a read that failed or panicked must not look like the end of the room.
     thread: Option<JoinHandle<Result<(), StoreError>>>,
 }
 
-#[async_trait]
-impl MessageCursor for BatchCursor {
-    async fn next_batch(&mut self) -> Result<Option<DocBatch>, StoreError> {
+impl<B: Send + 'static> BatchCursor<B> {
+    fn start(
+        batch: B,
+        is_empty: fn(&B) -> bool,
+        read: impl FnOnce(&mut BatchSender<B>) -> Result<(), ReadEnd> + Send + 'static,
+    ) -> Self {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let thread = tokio::task::spawn_blocking(move || {
+            let mut batches = BatchSender { sender, batch };
+            match read(&mut batches) {
+                Ok(()) => {
+                    if !is_empty(&batches.batch) {
+                        // When nobody listens any more there is nobody to tell.
+                        let _ = batches.sender.blocking_send(batches.batch);
+                    }
+                    Ok(())
+                }
+                Err(ReadEnd::Stopped) => Ok(()),
+                Err(ReadEnd::Failed(error)) => Err(error),
+            }
+        });
+        Self {
+            receiver,
+            thread: Some(thread),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<B>, StoreError> {
         if let Some(batch) = self.receiver.recv().await {
             return Ok(Some(batch));
         }
@@ -104,6 +130,20 @@ impl MessageCursor for BatchCursor {
             Some(thread) => joined(thread.await).map(|()| None),
             None => Ok(None),
         }
+    }
+}
+
+#[async_trait]
+impl MessageCursor for BatchCursor<DocBatch> {
+    async fn next_batch(&mut self) -> Result<Option<DocBatch>, StoreError> {
+        self.next().await
+    }
+}
+
+#[async_trait]
+impl OutlineCursor for BatchCursor<PlaceBatch> {
+    async fn next_batch(&mut self) -> Result<Option<PlaceBatch>, StoreError> {
+        self.next().await
     }
 }
 

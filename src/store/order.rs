@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 use transcript::bson::{Doc, Value, id_text};
 
+use super::Selection;
 use crate::sort::{Sorted, SortedItems, Sorter};
 
 /// Instant of a message without a readable `ts`: before all others.
@@ -22,8 +23,41 @@ pub(crate) struct MessageKey<'a> {
     pub(crate) rid: Cow<'a, str>,
     /// `ts` in milliseconds, or [`NO_TS`].
     pub(crate) ts: i64,
-    /// Whether it carries `file` or `files`.
-    pub(crate) files: bool,
+    /// What a first pass asks for.
+    pub(crate) marks: Marks,
+}
+
+/// What is noted of a message beside its place: a set of bits, as stores keep it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks(pub(crate) u8);
+
+impl Marks {
+    /// It carries `file` or `files`.
+    pub(crate) const FILES: Self = Self(1);
+    /// It replies in a thread.
+    pub(crate) const REPLY: Self = Self(2);
+    /// It is an old version, or deleted and kept.
+    pub(crate) const HIDDEN: Self = Self(4);
+
+    /// Whether it has one of these.
+    pub(crate) fn has(self, any: Self) -> bool {
+        self.0 & any.0 != 0
+    }
+
+    /// Those of which a message of this selection has one; `None` when all messages are asked for.
+    pub(crate) fn wanted(selection: Selection) -> Option<Self> {
+        match selection {
+            Selection::All => None,
+            Selection::WithFiles => Some(Self::FILES),
+            Selection::WithFilesOrReplies => Some(Self(Self::FILES.0 | Self::REPLY.0)),
+        }
+    }
+
+    fn set(&mut self, mark: Self, there: bool) {
+        if there {
+            self.0 |= mark.0;
+        }
+    }
 }
 
 impl<'a> MessageKey<'a> {
@@ -33,7 +67,7 @@ impl<'a> MessageKey<'a> {
             id: Cow::Borrowed(""),
             rid: Cow::Borrowed(""),
             ts: NO_TS,
-            files: false,
+            marks: Marks::default(),
         };
         for (name, value) in doc.elements().map_while(Result::ok) {
             match name.0 {
@@ -42,8 +76,16 @@ impl<'a> MessageKey<'a> {
                 }
                 b"rid" => key.rid = id_text(value),
                 b"ts" => key.ts = value.millis().unwrap_or(NO_TS),
-                b"file" => key.files |= matches!(value, Value::Document(file) if !file.is_empty()),
-                b"files" => key.files |= matches!(value, Value::Array(files) if !files.is_empty()),
+                b"file" => key.marks.set(
+                    Marks::FILES,
+                    matches!(value, Value::Document(file) if !file.is_empty()),
+                ),
+                b"files" => key.marks.set(
+                    Marks::FILES,
+                    matches!(value, Value::Array(files) if !files.is_empty()),
+                ),
+                b"tmid" => key.marks.set(Marks::REPLY, value.truthy()),
+                b"_hidden" => key.marks.set(Marks::HIDDEN, value.truthy()),
                 _ => {}
             }
         }

@@ -20,8 +20,9 @@ use rusqlite::{Connection, params};
 pub use self::directory::SqliteDirectory;
 pub(crate) use self::directory::put_user_data_file;
 pub use self::import::{ImportOutcome, ImportProgress, ImportStep, import};
-use super::batches::{blocking, cursor};
-use super::order::NO_TS;
+use super::batches::{blocking, cursor, outline_cursor};
+use super::order::{Marks, NO_TS};
+use super::outline::{OutlineCursor, Place};
 use super::{
     AvatarOf, MessageCursor, MessageQuery, MessageSource, RawDoc, RoomId, RoomSummary, StoreError,
     UploadId,
@@ -73,12 +74,12 @@ fn bounds(query: &MessageQuery) -> (i64, i64) {
 /// Count, first and last instant of a room's messages, by the index that holds no documents.
 fn message_stats(connection: &Connection, rid: &str) -> Result<query::MessageStats, StoreError> {
     let messages: i64 = connection
-        .prepare_cached("SELECT count(*) FROM message INDEXED BY message_time WHERE rid = ?1")?
+        .prepare_cached("SELECT count(*) FROM message INDEXED BY message_outline WHERE rid = ?1")?
         .query_row([rid], |row| row.get(0))?;
     let (first, last) = connection
         .prepare_cached(
-            "SELECT (SELECT ts FROM message INDEXED BY message_time WHERE rid = ?1 AND ts > ?2 ORDER BY ts LIMIT 1), \
-                    (SELECT ts FROM message INDEXED BY message_time WHERE rid = ?1 AND ts > ?2 ORDER BY ts DESC LIMIT 1)",
+            "SELECT (SELECT ts FROM message INDEXED BY message_outline WHERE rid = ?1 AND ts > ?2 ORDER BY ts LIMIT 1), \
+                    (SELECT ts FROM message INDEXED BY message_outline WHERE rid = ?1 AND ts > ?2 ORDER BY ts DESC LIMIT 1)",
         )?
         .query_row(params![rid, NO_TS], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok((messages.cast_unsigned(), first, last))
@@ -110,14 +111,20 @@ impl MessageSource for SqliteSource {
         let query = query.clone();
         self.look_up(move |connection| {
             let (from, to) = bounds(&query);
-            let sql = if query.only_with_files {
-                "SELECT count(*) FROM message INDEXED BY message_files WHERE rid = ?1 AND ts BETWEEN ?2 AND ?3 AND files = 1"
-            } else {
-                "SELECT count(*) FROM message INDEXED BY message_time WHERE rid = ?1 AND ts BETWEEN ?2 AND ?3"
+            let count: i64 = match Marks::wanted(query.selection) {
+                None => connection
+                    .prepare_cached(
+                        "SELECT count(*) FROM message INDEXED BY message_outline \
+                         WHERE rid = ?1 AND ts BETWEEN ?2 AND ?3",
+                    )?
+                    .query_row(params![query.room.0, from, to], |row| row.get(0))?,
+                Some(marks) => connection
+                    .prepare_cached(
+                        "SELECT count(*) FROM message INDEXED BY message_marked \
+                         WHERE rid = ?1 AND ts BETWEEN ?2 AND ?3 AND marks <> 0 AND marks & ?4",
+                    )?
+                    .query_row(params![query.room.0, from, to, marks.0], |row| row.get(0))?,
             };
-            let count: i64 = connection
-                .prepare_cached(sql)?
-                .query_row(params![query.room.0, from, to], |row| row.get(0))?;
             Ok(count.cast_unsigned())
         })
         .await
@@ -128,15 +135,49 @@ impl MessageSource for SqliteSource {
         Ok(cursor(move |batches| {
             let connection = schema::open_to_read(&path)?;
             let (from, to) = bounds(&query);
-            let sql = if query.only_with_files {
-                "SELECT doc FROM message INDEXED BY message_files WHERE rid = ?1 AND ts BETWEEN ?2 AND ?3 AND files = 1 ORDER BY ts, id"
-            } else {
-                "SELECT doc FROM message WHERE rid = ?1 AND ts BETWEEN ?2 AND ?3 ORDER BY ts, id"
+            let marks = Marks::wanted(query.selection);
+            let mut statement = connection.prepare(match marks {
+                None => {
+                    "SELECT doc FROM message WHERE rid = ?1 AND ts BETWEEN ?2 AND ?3 ORDER BY ts, id"
+                }
+                Some(_) => {
+                    "SELECT doc FROM message INDEXED BY message_marked \
+                     WHERE rid = ?1 AND ts BETWEEN ?2 AND ?3 AND marks <> 0 AND marks & ?4 ORDER BY ts, id"
+                }
+            })?;
+            let mut rows = match marks {
+                None => statement.query(params![query.room.0, from, to])?,
+                Some(marks) => statement.query(params![query.room.0, from, to, marks.0])?,
             };
-            let mut statement = connection.prepare(sql)?;
-            let mut rows = statement.query(params![query.room.0, from, to])?;
             while let Some(row) = rows.next()? {
                 batches.push(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
+            }
+            Ok(())
+        }))
+    }
+
+    async fn outline(&self, query: &MessageQuery) -> Result<Box<dyn OutlineCursor>, StoreError> {
+        let (path, query) = (self.path.clone(), query.clone());
+        Ok(outline_cursor(move |places| {
+            let connection = schema::open_to_read(&path)?;
+            let (from, to) = bounds(&query);
+            let wanted = Marks::wanted(query.selection);
+            // The index has all that is asked for: no document is touched.
+            let mut statement = connection.prepare(
+                "SELECT ts, id, marks, size FROM message INDEXED BY message_outline \
+                 WHERE rid = ?1 AND ts BETWEEN ?2 AND ?3 ORDER BY ts, id",
+            )?;
+            let mut rows = statement.query(params![query.room.0, from, to])?;
+            while let Some(row) = rows.next()? {
+                let marks = Marks(row.get(2)?);
+                if wanted.is_none_or(|wanted| marks.has(wanted)) {
+                    places.push(Place {
+                        ts: row.get(0)?,
+                        id: row.get_ref(1)?.as_bytes().map_err(rusqlite::Error::from)?,
+                        size: row.get::<_, i64>(3)?.try_into().unwrap_or(u32::MAX),
+                        hidden: marks.has(Marks::HIDDEN),
+                    })?;
+                }
             }
             Ok(())
         }))

@@ -446,12 +446,15 @@ fn what_cannot_be_read_is_refused_in_the_same_words() {
     sql(&path("unfinished.db"), "UPDATE import SET finished = 0");
     import_quietly(&dump, &path("newer.db"));
     sql(&path("newer.db"), "PRAGMA user_version = 99");
+    import_quietly(&dump, &path("older.db"));
+    sql(&path("older.db"), "PRAGMA user_version = 1");
     for (name, part) in [
         ("gone.db", "there is no"),
         ("text.db", "no SQLite database"),
         ("other.db", "another program's SQLite database"),
         ("unfinished.db", "is not finished; run `export-room import`"),
         ("newer.db", "made by a newer Export Room"),
+        ("older.db", "import the dump again into a new file"),
     ] {
         let read = SqliteSource::open(&path(name)).unwrap_err().to_string();
         let served = SqliteDirectory::open(&path(name)).unwrap_err().to_string();

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use bson::{Bson, DateTime, doc};
 use export_room::blob::BlobKey;
-use export_room::store::StoreError;
 use export_room::store::dump::{Dump, DumpSource};
+use export_room::store::{Selection, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::sources::{id_of, make_pipe, messages, read_blob, subjects_of, whole_room};
@@ -492,7 +492,7 @@ async fn messages_without_id_are_kept_each_by_itself() {
                 assert!(room[6..10].contains(&id.to_vec().unwrap()), "{id}");
             }
             let mut with_files = whole_room("r");
-            with_files.only_with_files = true;
+            with_files.selection = Selection::WithFiles;
             assert_eq!(messages(&subject, &with_files).await.len(), 1);
             assert_eq!(messages(&subject, &whole_room("")).await.len(), 1);
             let rooms = subject.source.rooms(None, 10).await.unwrap();

@@ -85,7 +85,7 @@ fn content(workspace: &Path) -> Vec<(String, Vec<u8>)> {
         ("subscription", "id"),
         ("upload", "id"),
         ("user_data_file", "id"),
-        ("message", "rid || ts || id || files"),
+        ("message", "rid || ts || id || marks || size"),
         ("chunk", "bucket || files_id || n"),
         ("document", "collection || id"),
     ] {

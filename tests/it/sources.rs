@@ -8,9 +8,11 @@ use bson::{Bson, DateTime, Document, doc};
 use export_room::blob::filesystem::FileSystem;
 use export_room::blob::{BlobError, BlobKey, BlobStore, Blobs};
 use export_room::store::dump::{Dump, DumpSource};
+use export_room::store::outline::{Outline, OutlineCursor};
 use export_room::store::sqlite::{SqliteSource, import};
 use export_room::store::{
-    AvatarOf, MessageCursor, MessageQuery, MessageSource, RawDoc, RoomId, UploadId, Window,
+    AvatarOf, MessageCursor, MessageQuery, MessageSource, RawDoc, RoomId, Selection, UploadId,
+    Window,
 };
 use tokio_util::sync::CancellationToken;
 use transcript::message::Message;
@@ -106,7 +108,7 @@ pub(crate) fn whole_room(room: &str) -> MessageQuery {
     MessageQuery {
         room: RoomId(room.to_owned()),
         window: Window::default(),
-        only_with_files: false,
+        selection: Selection::All,
     }
 }
 
@@ -151,6 +153,9 @@ fn workspace() -> DumpBuilder {
         }
         if at % 25 == 0 {
             message.insert("files", [doc! {"_id": format!("f{at}")}]);
+        }
+        if at % 15 == 0 {
+            message.insert("tmid", format!("g{:04}", at / 2));
         }
         dump.add("rocketchat_message", &message);
         if n % 4 == 0 {
@@ -213,7 +218,11 @@ fn expected(dump: &DumpBuilder, query: &MessageQuery) -> Vec<Vec<u8>> {
                     .is_ok_and(|files| !files.is_empty());
             let wanted = query.window.from.is_none_or(|from| ts >= from)
                 && query.window.to.is_none_or(|to| ts <= to)
-                && (with_files || !query.only_with_files);
+                && match query.selection {
+                    Selection::All => true,
+                    Selection::WithFiles => with_files,
+                    Selection::WithFilesOrReplies => with_files || document.contains_key("tmid"),
+                };
             wanted.then(|| (ts, id, bytes.clone()))
         })
         .collect();
@@ -235,16 +244,43 @@ fn queries() -> Vec<MessageQuery> {
     let mut queries = Vec::new();
     for room in ["GENERAL", "helpdesk-id", "empty", "unknown-room", "nowhere"] {
         for (from, to) in windows {
-            for only_with_files in [false, true] {
+            for selection in [
+                Selection::All,
+                Selection::WithFiles,
+                Selection::WithFilesOrReplies,
+            ] {
                 queries.push(MessageQuery {
                     room: RoomId(room.to_owned()),
                     window: Window { from, to },
-                    only_with_files,
+                    selection,
                 });
             }
         }
     }
     queries
+}
+
+/// All places of an outline: `_id`, size of the document, whether it is hidden.
+async fn outline(mut cursor: Box<dyn OutlineCursor>) -> Vec<(String, usize, bool)> {
+    let mut all = Vec::new();
+    let mut before = None;
+    while let Some(batch) = cursor.next_batch().await.unwrap() {
+        for place in batch.iter() {
+            let key = (place.ts, place.id.to_vec());
+            assert!(before < Some(key.clone()), "{place:?}");
+            before = Some(key);
+            let id = String::from_utf8(place.id.to_vec()).unwrap();
+            all.push((id, usize::try_from(place.size).unwrap(), place.hidden));
+        }
+    }
+    all
+}
+
+fn place_of(bytes: &[u8]) -> (String, usize, bool) {
+    let hidden = Document::from_reader(bytes)
+        .unwrap()
+        .contains_key("_hidden");
+    (id_of(bytes), bytes.len(), hidden)
 }
 
 #[tokio::test]
@@ -265,6 +301,20 @@ async fn every_source_gives_the_same_messages_in_the_same_order() {
                     .map(|bytes| id_of(bytes))
                     .collect::<Vec<_>>(),
             );
+            assert_eq!(
+                subject.source.count(&query).await.unwrap(),
+                expected.len() as u64
+            );
+            let outline = outline(subject.source.outline(&query).await.unwrap()).await;
+            let whole = Outline::of(subject.source.messages(&query).await.unwrap());
+            assert_eq!(
+                outline,
+                self::outline(Box::new(whole)).await,
+                "{}",
+                subject.name
+            );
+            let places: Vec<_> = expected.iter().map(|bytes| place_of(bytes)).collect();
+            assert_eq!(outline, places, "{} {query:?}", subject.name);
         }
         assert_eq!(messages(&subject, &whole_room("GENERAL")).await.len(), 408);
     }
@@ -600,7 +650,7 @@ async fn chosen_messages_come_in_order_and_from_their_own_room() {
         let query = MessageQuery {
             room: room.clone(),
             window: Window::default(),
-            only_with_files: false,
+            selection: Selection::All,
         };
         let all = ids_of(subject.source.messages(&query).await.unwrap()).await;
         let backwards: Vec<String> = all.iter().rev().cloned().collect();

@@ -7,7 +7,7 @@ use std::path::Path;
 use export_room::blob::filesystem::FileSystem;
 use export_room::blob::{BlobKey, Blobs};
 use export_room::store::dump::Dump;
-use export_room::store::{RoomId, UploadId, Window};
+use export_room::store::{RoomId, Selection, UploadId, Window};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -107,7 +107,7 @@ async fn every_form_of_the_public_workspace_has_the_rooms_messages_and_files_tha
                 .collect();
             assert!(keys.is_sorted(), "{name}");
             let mut query = whole_room(&id);
-            query.only_with_files = true;
+            query.selection = Selection::WithFiles;
             let with_files = messages(&subject, &query).await;
             let carrying: Vec<&Vec<u8>> = documents
                 .iter()

@@ -14,16 +14,17 @@ use transcript::bson::{Doc, id_text};
 
 use super::chunks::ChunkIndex;
 use super::{Dump, check};
-use crate::store::batches::{ReadEnd, blocking, cursor};
+use crate::store::batches::{ReadEnd, blocking, cursor, outline_cursor};
 use crate::store::order::{
-    MessageKey, NO_TS, UniqueSorted, UniqueSorter, instant, push_instant, push_text,
+    Marks, MessageKey, NO_TS, UniqueSorted, UniqueSorter, instant, push_instant, push_text,
 };
+use crate::store::outline::{OutlineCursor, Place};
 use crate::store::sqlite::query;
 use crate::store::sqlite::schema;
 use crate::store::sqlite::tables::{self, PutError};
 use crate::store::{
     AvatarOf, DocBatch, MessageCursor, MessageQuery, MessageSource, RawDoc, RoomId, RoomSummary,
-    StoreError, UploadId, Window,
+    Selection, StoreError, UploadId, Window,
 };
 
 const MESSAGES: &str = "rocketchat_message";
@@ -75,13 +76,53 @@ struct RoomIndex {
     /// Where the documents are: the dump's own file, or what was unpacked of it.
     documents: File,
     /// Messages in the window, counted while scanning.
-    messages: u64,
-    with_files: u64,
+    counts: Counts,
 }
 
-/// In a payload: the message is in the window; it carries files.
-const IN_WINDOW: u8 = 1;
-const WITH_FILES: u8 = 2;
+/// In a payload, beside the message's [`Marks`]: the message is in the window.
+const IN_WINDOW: u8 = 0x80;
+
+/// Messages by selection.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    all: u64,
+    with_files: u64,
+    with_files_or_replies: u64,
+}
+
+impl Counts {
+    fn of(flags: u8) -> Self {
+        let one = |selection| {
+            let wanted = Marks::wanted(selection).is_none_or(|wanted| Marks(flags).has(wanted));
+            u64::from(flags & IN_WINDOW != 0 && wanted)
+        };
+        Self {
+            all: one(Selection::All),
+            with_files: one(Selection::WithFiles),
+            with_files_or_replies: one(Selection::WithFilesOrReplies),
+        }
+    }
+
+    fn get(self, selection: Selection) -> u64 {
+        match selection {
+            Selection::All => self.all,
+            Selection::WithFiles => self.with_files,
+            Selection::WithFilesOrReplies => self.with_files_or_replies,
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.all += other.all;
+        self.with_files += other.with_files;
+        self.with_files_or_replies += other.with_files_or_replies;
+    }
+
+    fn remove(&mut self, other: Self) {
+        self.all -= other.all;
+        self.with_files -= other.with_files;
+        self.with_files_or_replies -= other.with_files_or_replies;
+    }
+}
 
 impl DumpSource {
     /// Opens a dump and reads its small collections. Blocking, and for an archive as long as reading all of it.
@@ -205,7 +246,7 @@ impl Inner {
             None => Some((BufWriter::with_capacity(256 << 10, self.spool()?), 0_u64)),
         };
         let mut input = UniqueSorter::new(SORT_BUDGET, self.work_dir.clone());
-        let (mut messages, mut with_files) = (0, 0);
+        let mut counts = Counts::default();
         let mut instant = Vec::with_capacity(8);
         self.dump.scan(
             &|collection| collection == MESSAGES,
@@ -219,15 +260,11 @@ impl Inner {
                     return Ok(());
                 }
                 let key = MessageKey::read(doc);
-                let mut flags = 0;
+                let mut flags = key.marks.0;
                 let mut offset = found.offset;
                 if window.contains(key.ts) {
                     flags |= IN_WINDOW;
-                    messages += 1;
-                    if key.files {
-                        flags |= WITH_FILES;
-                        with_files += 1;
-                    }
+                    counts.add(Counts::of(flags));
                     if let Some((spool, written)) = &mut spool {
                         spool
                             .write_all(found.doc)
@@ -258,11 +295,8 @@ impl Inner {
         };
         let sorted = input
             .finish(|payload| {
-                if let Some(position) = Position::read(payload)
-                    && position.flags & IN_WINDOW != 0
-                {
-                    messages -= 1;
-                    with_files -= u64::from(position.flags & WITH_FILES != 0);
+                if let Some(position) = Position::read(payload) {
+                    counts.remove(Counts::of(position.flags));
                 }
             })
             .map_err(self.spill_error("write"))?;
@@ -271,8 +305,7 @@ impl Inner {
             window,
             sorted,
             documents,
-            messages,
-            with_files,
+            counts,
         })
     }
 
@@ -365,31 +398,24 @@ impl Position {
 }
 
 impl RoomIndex {
-    fn read(
+    /// The wanted messages in order: key and position of each.
+    fn each(
         &self,
-        only_with_files: bool,
+        selection: Selection,
         cancel: &CancellationToken,
-        mut push: impl FnMut(&[u8]) -> Result<(), ReadEnd>,
-        failed: impl Fn(io::Error) -> StoreError,
+        failed: &dyn Fn(io::Error) -> StoreError,
+        mut visit: impl FnMut(&[u8], Position) -> Result<(), ReadEnd>,
     ) -> Result<(), ReadEnd> {
-        let wanted = if only_with_files {
-            IN_WINDOW | WITH_FILES
-        } else {
-            IN_WINDOW
-        };
-        let mut window = ReadWindow::new(&self.documents);
-        let mut items = self.sorted.read().map_err(&failed)?;
+        let wanted = Marks::wanted(selection);
+        let mut items = self.sorted.read().map_err(failed)?;
         let mut read = 0_u64;
-        while let Some(item) = items.next().map_err(&failed)? {
+        while let Some(item) = items.next().map_err(failed)? {
             let Some(position) = Position::read(item.payload) else {
                 continue;
             };
-            if position.flags & wanted == wanted {
-                push(
-                    window
-                        .get(position.offset, position.length)
-                        .map_err(&failed)?,
-                )?;
+            let marks = Marks(position.flags);
+            if marks.has(Marks(IN_WINDOW)) && wanted.is_none_or(|wanted| marks.has(wanted)) {
+                visit(item.key, position)?;
             }
             read += 1;
             if read.is_multiple_of(4096) {
@@ -501,11 +527,7 @@ impl MessageSource for DumpSource {
         let query = query.clone();
         self.ask(move |inner| {
             let index = inner.index(&query)?;
-            Ok(if query.only_with_files {
-                index.with_files
-            } else {
-                index.messages
-            })
+            Ok(index.counts.get(query.selection))
         })
         .await
     }
@@ -514,12 +536,31 @@ impl MessageSource for DumpSource {
         let (inner, query) = (Arc::clone(&self.0), query.clone());
         Ok(cursor(move |batches| {
             let index = inner.index(&query)?;
-            index.read(
-                query.only_with_files,
-                &inner.cancel,
-                |doc| Ok(batches.push(doc)?),
-                |error| inner.spill_error("read")(error),
-            )
+            let failed = |error| inner.spill_error("read")(error);
+            let mut window = ReadWindow::new(&index.documents);
+            index.each(query.selection, &inner.cancel, &failed, |_, position| {
+                let doc = window.get(position.offset, position.length);
+                Ok(batches.push(doc.map_err(failed)?)?)
+            })
+        }))
+    }
+
+    async fn outline(&self, query: &MessageQuery) -> Result<Box<dyn OutlineCursor>, StoreError> {
+        let (inner, query) = (Arc::clone(&self.0), query.clone());
+        Ok(outline_cursor(move |places| {
+            let index = inner.index(&query)?;
+            let failed = |error| inner.spill_error("read")(error);
+            index.each(query.selection, &inner.cancel, &failed, |key, position| {
+                let Some((ts, id)) = key.split_first_chunk() else {
+                    return Ok(());
+                };
+                Ok(places.push(Place {
+                    ts: instant(*ts),
+                    id,
+                    size: u32::try_from(position.length).unwrap_or(u32::MAX),
+                    hidden: Marks(position.flags).has(Marks::HIDDEN),
+                })?)
+            })
         }))
     }
 
@@ -532,7 +573,7 @@ impl MessageSource for DumpSource {
         let all = MessageQuery {
             room: room.clone(),
             window: Window::default(),
-            only_with_files: false,
+            selection: Selection::All,
         };
         Ok(Box::new(Chosen {
             room: self.messages(&all).await?,

@@ -408,7 +408,7 @@ impl<'a> Import<'a> {
                 &key.rid,
                 key.ts,
                 &key.id_in(item.payload),
-                key.files,
+                key.marks,
                 item.payload,
             )?;
             self.pending.0 += 1;

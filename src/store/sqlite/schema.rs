@@ -12,7 +12,7 @@ use crate::store::StoreError;
 /// `application_id` of our files: the letters of `ExRm`.
 const APPLICATION_ID: i32 = 0x4578_526d;
 /// `user_version`: raised with every change that older programs cannot read.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 /// Bytes of a page. Messages of a few kilobytes stay in their leaf, and a chunk of a file takes 16 pages.
 const PAGE_SIZE: u32 = 16384;
 
@@ -31,10 +31,10 @@ CREATE TABLE upload(id TEXT PRIMARY KEY, rid TEXT, size INTEGER, thumb INTEGER N
 CREATE INDEX upload_room ON upload(rid, thumb, size);
 CREATE TABLE user_data_file(id TEXT PRIMARY KEY, user_id TEXT, doc BLOB NOT NULL);
 CREATE INDEX user_data_file_user ON user_data_file(user_id);
-CREATE TABLE message(rid TEXT NOT NULL, ts INTEGER NOT NULL, id TEXT NOT NULL, files INTEGER NOT NULL, doc BLOB NOT NULL,
-  PRIMARY KEY(rid, ts, id)) WITHOUT ROWID;
-CREATE INDEX message_time ON message(rid, ts);
-CREATE INDEX message_files ON message(rid, ts, id) WHERE files = 1;
+CREATE TABLE message(rid TEXT NOT NULL, ts INTEGER NOT NULL, id TEXT NOT NULL, marks INTEGER NOT NULL, size INTEGER NOT NULL,
+  doc BLOB NOT NULL, PRIMARY KEY(rid, ts, id)) WITHOUT ROWID;
+CREATE INDEX message_outline ON message(rid, ts, id, marks, size);
+CREATE INDEX message_marked ON message(rid, ts, id, marks) WHERE marks <> 0;
 CREATE TABLE chunk(bucket TEXT NOT NULL, files_id TEXT NOT NULL, n INTEGER NOT NULL, doc BLOB NOT NULL,
   PRIMARY KEY(bucket, files_id, n)) WITHOUT ROWID;
 CREATE TABLE document(collection TEXT NOT NULL, id TEXT NOT NULL, doc BLOB NOT NULL,
@@ -312,8 +312,13 @@ fn check_identity(connection: &Connection, path: &Path) -> Result<(), StoreError
     }
     let version = pragma("user_version")?;
     if version != VERSION {
+        let (age, what) = if version < VERSION {
+            ("an older", "import the dump again into a new file")
+        } else {
+            ("a newer", "use that one, or import the dump again")
+        };
         return Err(StoreError::NotOurs(format!(
-            "{} was made by a newer Export Room (format {version}, this program reads {VERSION}); use that one, or import the dump again",
+            "{} was made by {age} Export Room (format {version}, this program reads {VERSION}); {what}",
             path.display()
         )));
     }

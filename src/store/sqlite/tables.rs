@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use transcript::bson::{Doc, Malformed, Value, id_text};
 
 use crate::store::StoreError;
-use crate::store::order::NO_ID;
+use crate::store::order::{Marks, NO_ID};
 
 /// A text of the document for an indexed column.
 fn column<'a>(doc: Doc<'a>, path: &[&str]) -> Option<std::borrow::Cow<'a, str>> {
@@ -277,7 +277,7 @@ pub(crate) fn put_message(
     rid: &str,
     ts: i64,
     id: &[u8],
-    files: bool,
+    marks: Marks,
     bytes: &[u8],
 ) -> Result<(), rusqlite::Error> {
     // SQLite puts every blob behind every text, as the bytes are.
@@ -287,8 +287,15 @@ pub(crate) fn put_message(
         ValueRef::Text(id)
     };
     connection
-        .prepare_cached("INSERT OR REPLACE INTO message VALUES(?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![rid, ts, ToSqlOutput::Borrowed(id), files, bytes])?;
+        .prepare_cached("INSERT OR REPLACE INTO message VALUES(?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![
+            rid,
+            ts,
+            ToSqlOutput::Borrowed(id),
+            marks.0,
+            i64::try_from(bytes.len()).unwrap_or(i64::MAX),
+            bytes
+        ])?;
     Ok(())
 }
 
