@@ -194,6 +194,8 @@ pub struct Export {
     pub timezone: TimeZone,
     /// Old versions and deleted messages.
     pub history: bool,
+    /// Search in HTML exports.
+    pub search: bool,
 }
 
 /// `[mail]`.

@@ -14,6 +14,7 @@ mod pipeline;
 pub mod progress;
 pub mod report;
 pub mod request;
+mod search;
 pub mod target;
 
 use std::io;
@@ -69,6 +70,11 @@ pub enum ExportError {
     /// A temporary file could not be made.
     #[error("cannot make a temporary file; is the disk of TMPDIR full?")]
     Spool(#[source] io::Error),
+    /// The temporary files of the search index failed.
+    #[error(
+        "the temporary files of the search index failed; if the disk of TMPDIR is full, free some space, set TMPDIR to a larger one, or leave the search out"
+    )]
+    Index(#[source] io::Error),
     /// A report could not be written as JSON.
     #[error("cannot write the manifest")]
     Manifest(#[from] serde_json::Error),

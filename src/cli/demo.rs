@@ -106,6 +106,7 @@ pub(super) async fn run(app: App, options: DemoOptions) -> anyhow::Result<ExitCo
             attachments: true,
             history: false,
             raw: false,
+            search: true,
             zone: TimeZone::UTC,
             level: DEFAULT_LEVEL,
             threads: cores(),

@@ -78,6 +78,9 @@ pub(super) struct ExportOptions {
     /// Show old versions under their message, and deleted messages that the server kept.
     #[arg(long)]
     history: bool,
+    /// Leave the search out of HTML pages: smaller and faster.
+    #[arg(long)]
+    no_search: bool,
     /// Add each whole document to the JSON, as relaxed extended JSON.
     #[arg(long)]
     raw: bool,
@@ -124,6 +127,7 @@ pub(super) async fn run(app: App, options: ExportOptions) -> anyhow::Result<Exit
         attachments: !options.no_attachments,
         history: options.history,
         raw: options.raw,
+        search: !options.no_search,
         zone,
         level: options.level,
         threads: options.threads.map_or_else(cores, usize::from),

@@ -6,11 +6,13 @@ use std::io::Write;
 use std::path::Path;
 
 use transcript::output::{AuthorCard, FilePlace, Output, ThreadRoot};
+use transcript::search::Indexed;
 use zipstream::{EntryOptions, Method, Options, ZipStream};
 
 use super::ExportError;
 use super::ledger::Ledger;
 use super::pictures::{PictureCounts, Pictures};
+use super::search::Search;
 
 /// Threads begun most recently that are kept in memory before the ledger is asked.
 const RECENT_THREADS: usize = 512;
@@ -26,6 +28,8 @@ pub struct Archive<W: Write> {
     pub(super) ledger: Ledger,
     attachments: bool,
     pictures: Option<Pictures>,
+    /// The search index, when there is one.
+    pub(super) search: Option<Box<Search>>,
     recent: VecDeque<(String, ThreadRoot)>,
 }
 
@@ -47,6 +51,7 @@ impl<W: Write> Archive<W> {
             ledger,
             attachments,
             pictures,
+            search: None,
             recent: VecDeque::with_capacity(RECENT_THREADS),
         })
     }
@@ -133,5 +138,25 @@ impl<W: Write> Output for Archive<W> {
             return Ok(Some(root.clone()));
         }
         Ok(self.ledger.thread(id)?)
+    }
+
+    fn index(&mut self, message: &Indexed<'_>) -> Result<(), ExportError> {
+        match &mut self.search {
+            Some(search) => search.add(message),
+            None => Ok(()),
+        }
+    }
+
+    fn index_page(&mut self, name: &str) -> Result<(), ExportError> {
+        let Some(search) = &mut self.search else {
+            return Ok(());
+        };
+        let mut file = Vec::new();
+        let Some(entry) = search.end_page(name, &mut file) else {
+            return Ok(());
+        };
+        self.start_entry(&entry)?;
+        self.write(&file)?;
+        self.finish_entry()
     }
 }

@@ -18,6 +18,7 @@ use super::pipeline::Batches;
 use super::progress::{Phase, Progress};
 use super::report::{ExportReport, MessagePlace, Oddities, TOOL, write_manifest};
 use super::request::{ExportRequest, Format};
+use super::search::Search;
 use super::{ExportError, Job, attachments};
 use crate::blob::BlobStore;
 use crate::store::{DocBatch, MessageQuery, MessageSource, RoomId, Selection};
@@ -89,6 +90,9 @@ impl FileExport {
             )
         });
         let mut archive = Archive::new(out, options, request.attachments, pictures)?;
+        if request.search && request.format == Format::Html {
+            archive.search = Some(Box::new(Search::new()));
+        }
         let query = query(request);
         report.messages.expected = expected;
         if request.attachments {
@@ -137,6 +141,9 @@ impl FileExport {
         job.progress.advance(report.messages.read % STRIDE);
         job.check_cancelled()?;
         job.progress.begin(Phase::Seal, 0);
+        if let Some(search) = archive.search.take() {
+            search.finish(&mut archive, || job.check_cancelled())?;
+        }
         report.reconcile();
         write_manifest(&mut archive, request, &report, &oddities)?;
         let (out, _) = archive.zip.finish()?;
@@ -200,6 +207,7 @@ fn renderer<W: Write>(
             files: report.files.packed,
             missing: report.files.missing,
             zone: request.zone.clone(),
+            search: request.search,
         }))),
     })
 }

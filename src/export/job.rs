@@ -205,6 +205,7 @@ async fn request(
         attachments: true,
         history: config.history,
         raw: false,
+        search: config.search,
         zone: config.timezone.clone(),
         level: config.level,
         threads: match config.threads {

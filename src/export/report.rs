@@ -10,7 +10,7 @@ use transcript::time::IsoWriter;
 use super::ExportError;
 use super::archive::{Archive, MANIFEST};
 use super::pictures::PictureCounts;
-use super::request::ExportRequest;
+use super::request::{ExportRequest, Format};
 
 /// Version of the manifest's form; readers refuse what they do not know.
 pub const MANIFEST_FORMAT: &str = "export-room/manifest/1";
@@ -198,6 +198,10 @@ struct Head<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 struct Query<'a> {
     room: &'a str,
     from: Option<String>,
@@ -206,6 +210,7 @@ struct Query<'a> {
     attachments: bool,
     history: bool,
     raw: bool,
+    search: bool,
     timezone: &'a str,
     level: u8,
 }
@@ -243,6 +248,7 @@ pub(super) fn write_manifest<W: Write>(
             attachments: request.attachments,
             history: request.history,
             raw: request.raw,
+            search: request.search && request.format == Format::Html,
             timezone: request.zone.iana_name().unwrap_or("fixed offset"),
             level: request.level,
         },

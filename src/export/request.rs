@@ -34,6 +34,10 @@ impl Format {
 
 /// A file export, ready to run.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub struct ExportRequest {
     /// The room.
     pub room: RoomInfo,
@@ -47,6 +51,8 @@ pub struct ExportRequest {
     pub history: bool,
     /// Whether each JSON line holds the whole document.
     pub raw: bool,
+    /// Whether pages can be searched.
+    pub search: bool,
     /// Zone of the times on pages.
     pub zone: TimeZone,
     /// Deflate level, 0 to 9.

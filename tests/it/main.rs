@@ -23,6 +23,7 @@ mod mail;
 mod memory;
 mod operation;
 mod queue_contract;
+mod search;
 mod sources;
 mod sources_shared;
 #[path = "../support/mod.rs"]

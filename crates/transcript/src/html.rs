@@ -14,6 +14,7 @@ use crate::bson::Text;
 use crate::message::{Anomalies, Field, Message};
 use crate::output::{Output, ThreadRoot};
 use crate::room::RoomInfo;
+use crate::search::{self, Indexed};
 use crate::time::{IsoWriter, Local, LocalClock};
 
 /// Messages on a page.
@@ -35,6 +36,11 @@ pub fn escaped(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// Text as a part of a script's string, through the one escaper.
+pub(crate) fn script_text(out: &mut Vec<u8>, text: &str) {
+    escape::script(out, text);
+}
+
 /// What headers and footers say about the export as a whole.
 #[derive(Clone, Debug)]
 pub struct ExportInfo {
@@ -54,6 +60,8 @@ pub struct ExportInfo {
     pub missing: u64,
     /// Zone of the times shown.
     pub zone: TimeZone,
+    /// Whether there is a search: every message is told to [`Output::index`].
+    pub search: bool,
 }
 
 /// Writes messages as pages.
@@ -126,6 +134,9 @@ impl PagedHtml {
         self.day_divider(local);
         let continues = self.continues(message);
         let anomalies = body::message(self, message, local, continues, history, out)?;
+        if self.info.search {
+            self.index(message, local, out)?;
+        }
         if self.out.len() >= PIECE {
             self.flush(out)?;
         }
@@ -146,6 +157,24 @@ impl PagedHtml {
         out.write(&self.out)?;
         self.out.clear();
         out.finish_entry()
+    }
+
+    fn index<O: Output>(
+        &mut self,
+        message: &Message<'_>,
+        local: Option<Local>,
+        out: &mut O,
+    ) -> Result<(), O::Error> {
+        self.text.clear();
+        search::visible(message, &mut self.text);
+        let author = message.author();
+        out.index(&Indexed {
+            author: &author.label().to_str(),
+            name: &author.name.to_str(),
+            alias: &message.text(Field::Alias).to_str(),
+            local,
+            text: &self.text,
+        })
     }
 
     fn remember<O: Output>(&mut self, message: &Message<'_>, out: &mut O) -> Result<(), O::Error> {
@@ -210,11 +239,15 @@ impl PagedHtml {
     fn end_page<O: Output>(&mut self, more: bool, out: &mut O) -> Result<(), O::Error> {
         if self.page == 0 {
             self.entry = std::mem::take(&mut self.out);
-            return Ok(());
+        } else {
+            page::foot(self, more);
+            self.flush(out)?;
+            out.finish_entry()?;
         }
-        page::foot(self, more);
-        self.flush(out)?;
-        out.finish_entry()
+        if self.info.search {
+            out.index_page(&self.page_name(self.page))?;
+        }
+        Ok(())
     }
 
     /// Hands on what has been rendered, but for the entry page.

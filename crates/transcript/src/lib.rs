@@ -19,6 +19,7 @@ pub mod names;
 pub mod output;
 pub mod room;
 mod scan;
+pub mod search;
 pub mod system;
 pub mod time;
 

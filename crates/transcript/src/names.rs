@@ -34,6 +34,11 @@ pub fn is_picture(entry: &str) -> bool {
     })
 }
 
+/// Name of an entry of the search: `search/<name>.js`; the name is ours, not the workspace's.
+pub fn search(name: &str) -> String {
+    format!("search/{name}.js")
+}
+
 /// One safe path component made of any text: never empty, at most [`MAX_NAME`] bytes, no separator, no control or
 /// direction character, no leading or trailing dot, space or dash, no name that Windows reserves, extension kept.
 pub fn safe(wanted: &str) -> String {

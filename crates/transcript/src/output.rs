@@ -1,5 +1,7 @@
 //! Where renderers write to, and what they need to know of what was written before.
 
+use crate::search::Indexed;
+
 /// The archive under construction, as a renderer sees it: named entries, one after the other, and an index on disk of
 /// what earlier entries hold, so that a renderer keeps nothing that grows with the room.
 pub trait Output {
@@ -38,6 +40,17 @@ pub trait Output {
 
     /// Where the first message of a thread stands; `None` when it is not in this export.
     fn thread(&mut self, id: &str) -> Result<Option<ThreadRoot>, Self::Error>;
+
+    /// Takes a message into the search index, in the order of the pages. Called for every message of a page once, when
+    /// the export has a search; an output without an index ignores it.
+    fn index(&mut self, _message: &Indexed<'_>) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// Ends a page of the search index: what was taken since the last one is on the page of this name. No entry is open.
+    fn index_page(&mut self, _name: &str) -> Result<(), Self::Error> {
+        Ok(())
+    }
 }
 
 /// What became of a file.

@@ -58,6 +58,57 @@ fn escaped(out: &mut Vec<u8>, mut text: &[u8]) {
     out.extend_from_slice(text);
 }
 
+/// Writes text as a part of a script's string in double quotes (ECMA-262 §12.9.4), on one line: every control character
+/// becomes a space, so that a tab can part texts, and nothing in it can end a script element.
+pub(crate) fn script(out: &mut Vec<u8>, text: &str) {
+    let mut rest = text.as_bytes();
+    loop {
+        let (plain, special) = rest.split_at(plain_prefix(rest, SCRIPT_SPECIALS));
+        out.extend_from_slice(plain);
+        let Some((&byte, after)) = special.split_first() else {
+            return;
+        };
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'<' => out.extend_from_slice(b"\\x3c"),
+            0x80.. => {
+                let (foreign, ascii) = special.split_at(foreign_prefix(special));
+                out.extend_from_slice(foreign);
+                rest = ascii;
+                continue;
+            }
+            _ => out.push(b' '),
+        }
+        rest = after;
+    }
+}
+
+/// Length of the beginning that is not ASCII.
+fn foreign_prefix(text: &[u8]) -> usize {
+    let end = text.iter().position(u8::is_ascii);
+    end.unwrap_or(text.len())
+}
+
+const SCRIPT_SPECIALS: [Special; 4] = [
+    Special {
+        ignore: 0,
+        byte: 0x7f,
+    },
+    Special {
+        ignore: 0,
+        byte: b'"',
+    },
+    Special {
+        ignore: 0,
+        byte: b'\\',
+    },
+    Special {
+        ignore: 0,
+        byte: b'<',
+    },
+];
+
 const SPECIAL: [bool; 256] = {
     let mut table = [false; 256];
     let mut control = 0;
@@ -154,7 +205,23 @@ mod tests {
         assert_eq!(written(|out| text(out, b"a\xffb")), "a\u{fffd}b");
     }
 
+    #[test]
+    fn a_script_string_keeps_its_text_and_its_end() {
+        let sample = "a\"b\\c</script>\n\t\u{2028}é\u{7f}";
+        assert_eq!(
+            written(|out| script(out, sample)),
+            "a\\\"b\\\\c\\x3c/script>  \u{2028}é "
+        );
+    }
+
     proptest! {
+        #[test]
+        fn a_script_string_is_read_back_as_the_text(sample in "[\\PC\"\\\\<]*") {
+            let out = written(|out| script(out, &sample)).replace("\\x3c", "\\u003c");
+            let back: String = serde_json::from_str(&format!("\"{out}\"")).unwrap();
+            prop_assert_eq!(back, sample);
+        }
+
         #[test]
         fn nothing_that_html_acts_on_is_left(sample in any::<Vec<u8>>()) {
             let out = written(|out| text(out, &sample));

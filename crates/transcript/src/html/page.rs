@@ -55,8 +55,13 @@ fn compact(sheet: &str) -> String {
 pub(super) fn head(html: &mut PagedHtml) {
     let out = &mut html.out;
     let info = &html.info;
+    out.extend_from_slice(b"<!DOCTYPE html>\n<html lang=\"en\"");
+    if info.search {
+        // Where the script finds the files of the search.
+        out.extend_from_slice(b" data-search=\"search/\"");
+    }
     out.extend_from_slice(
-        b"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        b">\n<head>\n<meta charset=\"utf-8\">\n\
           <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file:; \
           media-src 'self' file:; base-uri 'none'; form-action 'none'; style-src 'sha256-",
     );
