@@ -189,6 +189,10 @@ impl Output for Memory {
         Ok(None)
     }
 
+    fn thumbnail(&mut self, _: &str) -> Result<Option<String>, Infallible> {
+        Ok(None)
+    }
+
     fn remember_thread(&mut self, id: &str, root: &ThreadRoot) -> Result<(), Infallible> {
         self.threads.insert(id.into(), root.clone());
         Ok(())

@@ -223,10 +223,10 @@ impl Check<'_> {
                 files.packed
             ));
         }
-        if self.verdict.pictures != pictures.avatars + pictures.emoji {
+        if self.verdict.pictures != pictures.all() {
             self.wrong(&format!(
-                "{} avatars and emoji were packed and {} are there",
-                pictures.avatars + pictures.emoji,
+                "{} avatars, emoji and thumbnails were packed and {} are there",
+                pictures.all(),
                 self.verdict.pictures
             ));
         }
@@ -498,6 +498,13 @@ struct Files {
 struct Pictures {
     avatars: u64,
     emoji: u64,
+    thumbnails: u64,
+}
+
+impl Pictures {
+    fn all(&self) -> u64 {
+        self.avatars + self.emoji + self.thumbnails
+    }
 }
 
 /// Reads a manifest and walks the archive along its list, entry by entry.

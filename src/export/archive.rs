@@ -124,6 +124,13 @@ impl<W: Write> Output for Archive<W> {
         }
     }
 
+    fn thumbnail(&mut self, upload: &str) -> Result<Option<String>, ExportError> {
+        match &mut self.pictures {
+            Some(pictures) => pictures.thumbnail(&self.ledger, upload),
+            None => Ok(None),
+        }
+    }
+
     fn remember_thread(&mut self, id: &str, root: &ThreadRoot) -> Result<(), ExportError> {
         if self.recent.len() == RECENT_THREADS {
             self.recent.pop_front();

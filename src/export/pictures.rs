@@ -1,4 +1,4 @@
-//! Avatars and custom emoji: asked for when a page first shows one, packed behind the pages, each once.
+//! Avatars, custom emoji and thumbnails: asked for when a page first shows one, packed behind the pages, each once.
 //!
 //! A page names a picture's entry before the entry can be written, because the page's own entry is open. So the bytes are
 //! read when the picture is first met: whether it can be shown is known then, and what can be shown waits in an unnamed
@@ -22,7 +22,7 @@ use super::ExportError;
 use super::attachments::blob_key;
 use super::ledger::{Ledger, Pictured};
 use crate::blob::{BlobError, BlobKey, BlobStore};
-use crate::store::{AvatarOf, MessageSource, RoomId};
+use crate::store::{AvatarOf, MessageSource, RoomId, UploadId};
 
 /// Largest picture that is packed, in bytes: Rocket.Chat makes avatars of 200 × 200 pixels, and emoji are smaller.
 const MAX_SIZE: u64 = 1 << 20;
@@ -37,7 +37,9 @@ pub struct PictureCounts {
     pub avatars: u64,
     /// Custom emoji in the archive.
     pub emoji: u64,
-    /// Bytes of both.
+    /// Thumbnails of large pictures in the archive.
+    pub thumbnails: u64,
+    /// Bytes of all.
     pub bytes: u64,
     /// Those that the workspace has a record of and that cannot be shown: their bytes are missing, too many, or no PNG,
     /// JPEG, GIF or WebP.
@@ -60,6 +62,7 @@ pub(super) struct Pictures {
 enum Kind {
     Avatar,
     Emoji,
+    Thumbnail,
 }
 
 impl Kind {
@@ -67,6 +70,7 @@ impl Kind {
         match self {
             Self::Avatar => names::AVATARS,
             Self::Emoji => names::EMOJI,
+            Self::Thumbnail => names::THUMBNAILS,
         }
     }
 }
@@ -160,6 +164,30 @@ impl Pictures {
         Ok(found)
     }
 
+    /// The entry of a thumbnail by the id of its upload.
+    pub(super) fn thumbnail(
+        &mut self,
+        ledger: &Ledger,
+        upload: &str,
+    ) -> Result<Option<String>, ExportError> {
+        let id = UploadId(upload.to_owned());
+        let Some(record) = Handle::current().block_on(self.source.upload(&id))? else {
+            return Ok(None);
+        };
+        let doc = Doc::new(&record.0).unwrap_or(Doc::EMPTY);
+        let name = doc.text("name").unwrap_or_default().to_str();
+        // The extension is that of what it is.
+        let stem = name.rsplit_once('.').map_or(&*name, |(stem, _)| stem);
+        let name = format!("{upload}-{stem}");
+        self.entry(
+            ledger,
+            Kind::Thumbnail,
+            upload,
+            &name,
+            &blob_key(upload, doc),
+        )
+    }
+
     /// The entry of a picture by the `_id` of its record, read and named when it is met for the first time.
     fn entry(
         &mut self,
@@ -188,6 +216,7 @@ impl Pictures {
             match kind {
                 Kind::Avatar => self.counts.avatars += 1,
                 Kind::Emoji => self.counts.emoji += 1,
+                Kind::Thumbnail => self.counts.thumbnails += 1,
             }
         }
         ledger.remember_picture(kind.directory(), id, entry.as_deref(), start, size)?;

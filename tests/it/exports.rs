@@ -355,6 +355,7 @@ fn check_page(name: &str, page: &str, contents: &BTreeMap<String, Vec<u8>>) {
                     "rel",
                     "title",
                     "viewBox",
+                    "preserveAspectRatio",
                     "d",
                     "fill",
                     "role"

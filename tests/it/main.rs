@@ -15,6 +15,7 @@ mod download;
 mod endpoint;
 mod exports;
 mod fuzz_seeds;
+mod gallery;
 mod hostile_dumps;
 mod import;
 mod jobs;

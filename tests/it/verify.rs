@@ -95,7 +95,7 @@ fn changes_to_the_contents_are_named() {
                 .replace("\"avatars\": 0", "\"avatars\": 1")
                 .into_bytes();
         },
-        "1 avatars and emoji were packed and 0 are there",
+        "1 avatars, emoji and thumbnails were packed and 0 are there",
     );
     changed(
         &|entries| {

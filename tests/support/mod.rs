@@ -4,6 +4,7 @@ pub(crate) mod cli;
 pub(crate) mod demo;
 pub(crate) mod dump;
 pub(crate) mod exported;
+pub(crate) mod gallery;
 pub(crate) mod generate;
 pub(crate) mod mail;
 pub(crate) mod server;

@@ -249,6 +249,11 @@ impl<'a> Doc<'a> {
         self.get(key)?.text()
     }
 
+    /// The bytes of the elements: equal documents have equal bytes, and nearly always the other way round.
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
     /// Whether there is no element.
     pub fn is_empty(self) -> bool {
         self.0.is_empty()

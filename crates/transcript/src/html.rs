@@ -82,6 +82,8 @@ pub struct PagedHtml {
     bytes_on_page: u64,
     day: Option<i64>,
     group: Group,
+    /// Authors met last, as they were written.
+    authors: body::Authors,
 }
 
 /// The author and time of the message before, for grouping.
@@ -109,6 +111,7 @@ impl PagedHtml {
             bytes_on_page: 0,
             day: None,
             group: Group::default(),
+            authors: body::Authors::default(),
         }
     }
 

@@ -14,6 +14,16 @@ use crate::time::IsoWriter;
 
 use value::{Style, key, string};
 
+/// Writes a value as JSON for people, at most `depth` levels of it; whether that was all.
+pub(crate) fn plain(
+    out: &mut Vec<u8>,
+    value: Value<'_>,
+    iso: &mut IsoWriter,
+    depth: usize,
+) -> bool {
+    value::write(out, value, Style::Plain, iso, depth).is_ok()
+}
+
 /// Rendered bytes are handed on in pieces of about this size.
 const PIECE: usize = 64 * 1024;
 

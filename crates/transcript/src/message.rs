@@ -273,13 +273,15 @@ pub enum Anomaly {
     UnknownField,
     /// Nested deeper than is followed; cut with a mark.
     TooDeep,
+    /// More than a page shows of one message; cut with a mark.
+    TooMuch,
     /// A history copy whose message is not there.
     OrphanHistory,
 }
 
 impl Anomaly {
     /// All of them, in the order of a report.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Damaged,
         Self::NoId,
         Self::NoTimestamp,
@@ -289,6 +291,7 @@ impl Anomaly {
         Self::UnknownType,
         Self::UnknownField,
         Self::TooDeep,
+        Self::TooMuch,
         Self::OrphanHistory,
     ];
 
@@ -304,6 +307,7 @@ impl Anomaly {
             Self::UnknownType => "unknown-type",
             Self::UnknownField => "unknown-field",
             Self::TooDeep => "nested-too-deeply",
+            Self::TooMuch => "too-much-for-a-page",
             Self::OrphanHistory => "history-without-message",
         }
     }

@@ -19,15 +19,17 @@ pub fn asset(id: &str, name: &str) -> String {
 pub const AVATARS: &str = "assets/avatars";
 /// Directory of custom emoji.
 pub const EMOJI: &str = "assets/emoji";
+/// Directory of thumbnails.
+pub const THUMBNAILS: &str = "assets/thumbnails";
 
-/// The name of a picture's entry in [`AVATARS`] or [`EMOJI`]; `extension` is one that we know the picture by.
+/// The name of a picture's entry in [`AVATARS`], [`EMOJI`] or [`THUMBNAILS`]; `extension` is one that we know the picture by.
 pub fn picture(directory: &str, name: &str, extension: &str) -> String {
     format!("{directory}/{}", safe(&format!("{name}.{extension}")))
 }
 
 /// Whether an entry is a picture and no file of a message.
 pub fn is_picture(entry: &str) -> bool {
-    [AVATARS, EMOJI].iter().any(|directory| {
+    [AVATARS, EMOJI, THUMBNAILS].iter().any(|directory| {
         entry
             .strip_prefix(directory)
             .is_some_and(|rest| rest.starts_with('/'))

@@ -35,6 +35,10 @@ pub trait Output {
     /// Entry of the room's own avatar; `None` when it has none that can be shown.
     fn room_avatar(&mut self) -> Result<Option<String>, Self::Error>;
 
+    /// Entry of a thumbnail that the workspace has made, by the id of its upload; `None` when it has none that can be
+    /// shown, or files were not asked for.
+    fn thumbnail(&mut self, upload: &str) -> Result<Option<String>, Self::Error>;
+
     /// Keeps where the first message of a thread stands.
     fn remember_thread(&mut self, id: &str, root: &ThreadRoot) -> Result<(), Self::Error>;
 

@@ -1,14 +1,34 @@
-//! One message as HTML.
+//! One message as HTML: who, when, and the order of its parts. What the parts look like is below.
+//!
+//! Everything is written straight into the page's buffer; the output is asked only by messages that need it, and an
+//! ordinary message costs no allocation.
 
+mod attachments;
+mod author;
+mod blocks;
+mod extras;
+mod files;
+mod icons;
+mod link;
+mod previews;
+mod reactions;
+mod words;
+
+pub(super) use self::author::Authors;
 use super::{PagedHtml, escape};
-use crate::bson::{Doc, Text, Value, id_text};
-use crate::message::{Anomalies, Anomaly, Field, FileRef, Message, User, Visibility};
-use crate::output::{AuthorCard, FilePlace, Output};
+use crate::bson::{Text, Value, id_text};
+use crate::message::{Anomalies, Anomaly, Field, Message, User, Visibility};
+use crate::output::Output;
 use crate::system::{Sentence, sentence};
-use crate::time::{IsoWriter, Local, digits};
+use crate::time::{IsoWriter, Local, civil_date, digits};
 
-/// Quotes within quotes are followed this far; Rocket.Chat itself stops at `Message_QuoteChainLimit`, 2 by default.
-const QUOTES: usize = 8;
+/// Quotes within quotes, and blocks within blocks, are followed this far; Rocket.Chat itself stops at
+/// `Message_QuoteChainLimit`, 2 by default.
+const DEPTH: usize = 8;
+/// Attachments, fields, blocks, translations of one message that are shown; what comes after is counted.
+const SHOWN: usize = 200;
+/// Bytes of a name that are shown.
+const NAME: usize = 200;
 
 /// Writes a message with everything that belongs to it.
 pub(super) fn message<O: Output>(
@@ -19,118 +39,248 @@ pub(super) fn message<O: Output>(
     history: &[Message<'_>],
     output: &mut O,
 ) -> Result<Anomalies, O::Error> {
-    let mut anomalies = message.anomalies();
-    html.text.clear();
-    let kind = sentence(message, &mut html.text);
-    if kind == Sentence::Unknown {
-        anomalies.add(Anomaly::UnknownType);
-    }
-    let id = message.id();
-    let system = matches!(kind, Sentence::Written | Sentence::Bare | Sentence::Unknown);
-    let out = &mut html.out;
-    out.extend_from_slice(b"<article class=\"m");
-    out.extend_from_slice(if continues { b" cont" } else { b"" });
-    out.extend_from_slice(if system { b" sys" } else { b"" });
-    out.extend_from_slice(b"\" id=\"m-");
-    escape::text(out, id.as_bytes());
-    out.extend_from_slice(b"\">");
-    let card = if continues {
-        AuthorCard::default()
-    } else {
-        let author = message.author();
-        output.author(&author.id.to_str(), &author.username.to_str())?
+    let mut body = Body {
+        html,
+        output,
+        anomalies: message.anomalies(),
     };
-    author(out, message, &card);
-    permalink(out, &mut html.iso, &id, message.ts(), local);
-    tags(out, message, kind);
-    out.extend_from_slice(b"</div>\n");
-    if let Some(root) = message.get(Field::Tmid).filter(|root| root.truthy()) {
-        reply(html, &id_text(root), output)?;
-    }
-    text(html, message, kind);
-    files(html, message, output)?;
-    let mut deep = false;
-    if let Some(attachments) = message.get(Field::Attachments).and_then(Value::array) {
-        quotes(&mut html.out, attachments, QUOTES, &mut deep);
-    }
-    extras(html, message, &mut deep);
-    if deep {
-        anomalies.add(Anomaly::TooDeep);
-    }
-    versions(html, history);
-    html.out.extend_from_slice(b"</article>\n");
-    for version in history {
-        anomalies.extend(version.anomalies());
-    }
-    Ok(anomalies)
+    body.article(message, local, continues, history)?;
+    Ok(body.anomalies)
 }
 
-fn author(out: &mut Vec<u8>, message: &Message<'_>, card: &AuthorCard) {
-    let author = message.author();
-    let alias = message.text(Field::Alias);
-    let label = if alias.is_empty() {
-        author.label()
-    } else {
-        alias
-    };
-    let shown = if alias.is_empty() && !author.name.is_empty() {
-        author.name
-    } else {
-        label
-    };
-    if let Some(entry) = card.avatar.as_ref().filter(|_| alias.is_empty()) {
-        out.extend_from_slice(
-            b"<img class=\"av\" loading=\"lazy\" width=\"36\" height=\"36\" alt=\"\" src=\"",
+/// The message that is being written.
+struct Body<'h, O: Output> {
+    html: &'h mut PagedHtml,
+    output: &'h mut O,
+    anomalies: Anomalies,
+}
+
+impl<O: Output> Body<'_, O> {
+    fn article(
+        &mut self,
+        message: &Message<'_>,
+        local: Option<Local>,
+        continues: bool,
+        history: &[Message<'_>],
+    ) -> Result<(), O::Error> {
+        self.html.text.clear();
+        let kind = sentence(message, &mut self.html.text);
+        if kind == Sentence::Unknown {
+            self.anomalies.add(Anomaly::UnknownType);
+        }
+        let system = matches!(kind, Sentence::Written | Sentence::Bare | Sentence::Unknown)
+            && message.kind() != Some(Text(b"videoconf"));
+        let id = message.id();
+        let out = &mut self.html.out;
+        out.extend_from_slice(b"<article class=\"m");
+        out.extend_from_slice(if continues { b" cont" } else { b"" });
+        out.extend_from_slice(if system { b" sys" } else { b"" });
+        out.extend_from_slice(b"\" id=\"m-");
+        escape::text(out, id.as_bytes());
+        out.extend_from_slice(b"\">");
+        self.author(message, continues)?;
+        permalink(
+            &mut self.html.out,
+            &mut self.html.iso,
+            &id,
+            message.ts(),
+            local,
         );
-        escape::link(out, entry);
-        out.extend_from_slice(b"\"><div class=\"by\"><b><bdi>");
-    } else {
-        initials(out, label, shown);
+        self.marks(message, kind);
+        self.markup("</div>\n");
+        if let Some(root) = message.get(Field::Tmid).filter(|root| root.truthy()) {
+            self.reply(&id_text(root))?;
+        }
+        self.words(message, kind)?;
+        self.files(message)?;
+        if let Some(attachments) = message.get(Field::Attachments).and_then(Value::array) {
+            self.attachments(message, attachments, DEPTH)?;
+        }
+        if let Some(blocks) = message.get(Field::Blocks).and_then(Value::array) {
+            self.blocks(blocks)?;
+        }
+        if let Some(urls) = message.get(Field::Urls).and_then(Value::array) {
+            self.previews(urls);
+        }
+        self.extras(message);
+        if let Some(reactions) = message.get(Field::Reactions).and_then(Value::document) {
+            self.reactions(reactions)?;
+        }
+        self.versions(history)?;
+        self.markup("</article>\n");
+        Ok(())
     }
-    escape::text(
-        out,
-        if shown.is_empty() {
-            b"unknown author"
-        } else {
-            shown.0
-        },
-    );
-    out.extend_from_slice(b"</bdi></b>");
-    if !author.username.is_empty() && author.username != shown {
-        out.extend_from_slice(b" <span class=\"user\">@<bdi>");
-        escape::text(out, author.username.0);
-        out.extend_from_slice(b"</bdi></span>");
+
+    /// When it was edited, and so on: only what there is.
+    fn marks(&mut self, message: &Message<'_>, kind: Sentence) {
+        let set = |field| message.get(field).is_some_and(Value::truthy);
+        let deleted =
+            message.visibility() == Visibility::Deleted || message.kind() == Some(Text(b"rm"));
+        if deleted {
+            self.mark("deleted", message, Field::EditedAt, Field::EditedBy);
+        } else if set(Field::EditedAt) {
+            self.mark("edited", message, Field::EditedAt, Field::EditedBy);
+        }
+        if set(Field::Pinned) {
+            self.mark("pinned", message, Field::PinnedAt, Field::PinnedBy);
+        }
+        for (field, text) in [
+            (Field::Bot, "bot"),
+            (Field::Imported, "imported"),
+            (Field::SlackBotId, "from Slack"),
+            (Field::SentByEmail, "by e-mail"),
+            (Field::Private, "shown to one user only"),
+        ] {
+            if set(field) {
+                self.markup("<span class=\"tag\">");
+                self.markup(text);
+                self.markup("</span>");
+            }
+        }
+        if matches!(kind, Sentence::Bare | Sentence::Unknown) {
+            self.markup("<span class=\"tag\">");
+            self.name(message.kind().unwrap_or_default());
+            self.markup("</span>");
+        }
     }
-    for role in card.roles.iter() {
+
+    fn mark(&mut self, text: &str, message: &Message<'_>, at: Field, by: Field) {
+        self.markup("<span class=\"tag\">");
+        self.markup(text);
+        let by = message.get(by).and_then(Value::document);
+        let by = by.map(User::read).unwrap_or_default().label();
+        if !by.is_empty() {
+            self.markup(" by <bdi>");
+            self.name(by);
+            self.markup("</bdi>");
+        }
+        if let Some(at) = message.get(at).and_then(Value::millis) {
+            self.markup(" ");
+            self.instant(at);
+        }
+        self.markup("</span>");
+    }
+
+    fn reply(&mut self, root: &str) -> Result<(), O::Error> {
+        let Some(found) = self.output.thread(root)? else {
+            self.markup(
+                "<p class=\"reply\">Reply in a thread whose first message is not in this export</p>\n",
+            );
+            return Ok(());
+        };
+        self.markup("<p class=\"reply\" dir=\"auto\">Reply in the thread of <a href=\"");
+        if found.page != self.html.page {
+            let page = self.html.page_name(found.page);
+            escape::link(&mut self.html.out, &page);
+        }
+        self.markup("#m-");
+        escape::link(&mut self.html.out, root);
+        self.markup("\"><bdi>");
+        self.name(Text(found.author.as_bytes()));
+        self.markup("</bdi></a>: ");
+        escape::text(&mut self.html.out, found.excerpt.as_bytes());
+        self.markup("</p>\n");
+        Ok(())
+    }
+
+    /// Older versions of the message.
+    fn versions(&mut self, history: &[Message<'_>]) -> Result<(), O::Error> {
+        if history.is_empty() {
+            return Ok(());
+        }
         escape::ours_tagged(
-            out,
-            "<span class=\"tag\">",
-            format_args!("{}", role.label()),
-            "</span>",
+            &mut self.html.out,
+            "<details class=\"older\"><summary>",
+            format_args!("Earlier versions: {}", history.len()),
+            "</summary>\n",
         );
+        for version in history {
+            self.anomalies.extend(version.anomalies());
+            self.markup("<div class=\"version\" id=\"m-");
+            escape::text(&mut self.html.out, version.id().as_bytes());
+            self.markup("\"><div class=\"note\">");
+            self.marks(version, Sentence::Ordinary);
+            self.markup("</div>\n");
+            let md = version.get(Field::Md).and_then(Value::array);
+            self.rich(md, version.text(Field::Msg))?;
+            self.files(version)?;
+            if let Some(attachments) = version.get(Field::Attachments).and_then(Value::array) {
+                self.attachments(version, attachments, DEPTH)?;
+            }
+            self.markup("</div>\n");
+        }
+        self.markup("</details>\n");
+        Ok(())
     }
-}
 
-fn initials(out: &mut Vec<u8>, label: Text<'_>, shown: Text<'_>) {
-    let colour = label
-        .0
-        .iter()
-        .fold(0_u8, |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte))
-        % 8;
-    escape::ours_tagged(
-        out,
-        "<span class=\"av c",
-        format_args!("{colour}"),
-        "\" aria-hidden=\"true\">",
-    );
-    let initial = shown
-        .to_str()
-        .chars()
-        .find(|character| character.is_alphanumeric());
-    if let Some(initial) = initial {
-        escape::ours(out, format_args!("{}", initial.to_uppercase()));
+    /// Our own markup, which holds nothing of a workspace.
+    #[inline]
+    fn markup(&mut self, markup: &str) {
+        self.html.out.extend_from_slice(markup.as_bytes());
     }
-    out.extend_from_slice(b"</span><div class=\"by\"><b><bdi>");
+
+    /// A name, at most [`NAME`] bytes of it.
+    fn name(&mut self, name: Text<'_>) {
+        let (shown, left) = words::cut(name.0, NAME);
+        escape::text(&mut self.html.out, shown);
+        if left > 0 {
+            self.anomalies.add(Anomaly::TooMuch);
+            self.markup("…");
+        }
+    }
+
+    /// A text of one line or several between two pieces of markup, or nothing when it is empty.
+    fn part(&mut self, before: &str, text: Option<Text<'_>>, after: &str) {
+        let Some(text) = text.filter(|text| !text.is_empty()) else {
+            return;
+        };
+        self.markup(before);
+        let (shown, left) = words::cut(text.0, words::LONGEST);
+        escape::lines(&mut self.html.out, shown);
+        self.left_out(left);
+        self.markup(after);
+    }
+
+    /// An instant with date and time in the page's zone.
+    fn instant(&mut self, millis: i64) {
+        let local = self.html.clock.local(millis);
+        let out = &mut self.html.out;
+        let utc = self.html.iso.text(millis);
+        let date = local.and_then(|local| civil_date(local.day));
+        let (Some(utc), Some(local), Some(date)) = (utc, local, date) else {
+            return escape::ours(out, format_args!("{millis} ms"));
+        };
+        out.extend_from_slice(b"<time datetime=\"");
+        out.extend_from_slice(utc.as_bytes());
+        out.extend_from_slice(b"\">");
+        let mut text = *b"0000-00-00 00:00";
+        digits(&mut text[0..4], u32::from(date.year().unsigned_abs()));
+        digits(&mut text[5..7], u32::from(date.month().unsigned_abs()));
+        digits(&mut text[8..10], u32::from(date.day().unsigned_abs()));
+        digits(&mut text[11..13], local.of_day / 3_600_000);
+        digits(&mut text[14..16], local.of_day / 60_000 % 60);
+        out.extend_from_slice(&text);
+        out.extend_from_slice(b"</time>");
+    }
+
+    /// A mark where more follows than is shown: `rest` is how many of `what`.
+    fn more(&mut self, rest: usize, what: &str) {
+        if rest > 0 {
+            self.anomalies.add(Anomaly::TooMuch);
+            escape::ours_tagged(
+                &mut self.html.out,
+                "<p class=\"cut\">",
+                format_args!("Cut here: {rest} more {what}, which the JSON export has."),
+                "</p>\n",
+            );
+        }
+    }
+
+    /// A mark where something is nested deeper than is followed.
+    fn too_deep(&mut self) {
+        self.anomalies.add(Anomaly::TooDeep);
+        self.markup("<p class=\"cut\">Cut here: what follows is nested too deeply.</p>\n");
+    }
 }
 
 fn permalink(
@@ -163,392 +313,4 @@ fn time(out: &mut Vec<u8>, iso: &mut IsoWriter, ts: Option<i64>, local: Option<L
     digits(&mut clock[6..8], seconds % 60);
     out.extend_from_slice(&clock);
     out.extend_from_slice(b"</time>");
-}
-
-fn tags(out: &mut Vec<u8>, message: &Message<'_>, kind: Sentence) {
-    let set = |field| message.get(field).is_some_and(Value::truthy);
-    let deleted =
-        message.visibility() == Visibility::Deleted || message.kind() == Some(Text(b"rm"));
-    let mut tag = |text: &str, at: Option<Field>, by: Option<Field>| {
-        out.extend_from_slice(b"<span class=\"tag\">");
-        escape::text(out, text.as_bytes());
-        let by = by.and_then(|by| message.get(by)).and_then(Value::document);
-        let by = by.map(User::read).unwrap_or_default().label();
-        if !by.is_empty() {
-            out.extend_from_slice(b" by <bdi>");
-            escape::text(out, by.0);
-            out.extend_from_slice(b"</bdi>");
-        }
-        let mut iso = IsoWriter::default();
-        let at = at.and_then(|at| message.get(at)).and_then(Value::millis);
-        if let Some(at) = at.and_then(|at| iso.text(at)) {
-            out.extend_from_slice(b" <time datetime=\"");
-            out.extend_from_slice(at.as_bytes());
-            escape::ours_tagged(
-                out,
-                "\">",
-                format_args!("{} {} UTC", &at[..10], &at[11..19]),
-                "</time>",
-            );
-        }
-        out.extend_from_slice(b"</span>");
-    };
-    if deleted {
-        tag("deleted", Some(Field::EditedAt), Some(Field::EditedBy));
-    } else if set(Field::EditedAt) {
-        tag("edited", Some(Field::EditedAt), Some(Field::EditedBy));
-    }
-    if set(Field::Pinned) {
-        tag("pinned", Some(Field::PinnedAt), Some(Field::PinnedBy));
-    }
-    if set(Field::Bot) {
-        tag("bot", None, None);
-    }
-    if set(Field::Imported) {
-        tag("imported", None, None);
-    }
-    if set(Field::Private) {
-        tag("shown to one user only", None, None);
-    }
-    if matches!(kind, Sentence::Bare | Sentence::Unknown) {
-        tag(&message.kind().unwrap_or_default().to_str(), None, None);
-    }
-}
-
-fn reply<O: Output>(html: &mut PagedHtml, root: &str, output: &mut O) -> Result<(), O::Error> {
-    let found = output.thread(root)?;
-    let Some(found) = found else {
-        html.out.extend_from_slice(
-            b"<p class=\"reply\">Reply in a thread whose first message is not in this export</p>\n",
-        );
-        return Ok(());
-    };
-    html.out
-        .extend_from_slice(b"<p class=\"reply\" dir=\"auto\">Reply in the thread of <a href=\"");
-    if found.page != html.page {
-        let page = html.page_name(found.page);
-        escape::link(&mut html.out, &page);
-    }
-    html.out.extend_from_slice(b"#m-");
-    escape::link(&mut html.out, root);
-    html.out.extend_from_slice(b"\"><bdi>");
-    escape::text(&mut html.out, found.author.as_bytes());
-    html.out.extend_from_slice(b"</bdi></a>: ");
-    escape::text(&mut html.out, found.excerpt.as_bytes());
-    html.out.extend_from_slice(b"</p>\n");
-    Ok(())
-}
-
-fn text(html: &mut PagedHtml, message: &Message<'_>, kind: Sentence) {
-    let out = &mut html.out;
-    let msg = message.text(Field::Msg);
-    if message.kind() == Some(Text(b"e2e")) {
-        out.extend_from_slice(
-            b"<p class=\"note\">End-to-end encrypted: the text can only be read with a participant's key.</p>\n",
-        );
-        return;
-    }
-    let text = match kind {
-        Sentence::Written => html.text.as_bytes(),
-        _ => msg.0,
-    };
-    match message.get(Field::Msg) {
-        Some(odd) if odd.text().is_none() && odd.truthy() => {
-            out.extend_from_slice(b"<p class=\"note\">The text has an odd form: ");
-            escape::text(out, id_text(odd).as_bytes());
-            out.extend_from_slice(b"</p>\n");
-        }
-        _ => {}
-    }
-    if message.kind() == Some(Text(b"discussion-created")) {
-        out.extend_from_slice(b"<p class=\"note\">Discussion</p>\n");
-    }
-    if !text.is_empty() {
-        out.extend_from_slice(b"<div class=\"text\" dir=\"auto\">");
-        escape::lines(out, text);
-        out.extend_from_slice(b"</div>\n");
-    }
-}
-
-fn files<O: Output>(
-    html: &mut PagedHtml,
-    message: &Message<'_>,
-    output: &mut O,
-) -> Result<(), O::Error> {
-    let mut any = false;
-    for file in message.files() {
-        let place = output.file(&id_text(file.id))?;
-        html.out.extend_from_slice(if any {
-            b"<li>"
-        } else {
-            b"<ul class=\"files\"><li>"
-        });
-        any = true;
-        self::file(&mut html.out, &file, &place);
-        html.out.extend_from_slice(b"</li>");
-    }
-    if any {
-        html.out.extend_from_slice(b"</ul>\n");
-    }
-    Ok(())
-}
-
-fn file(out: &mut Vec<u8>, file: &FileRef<'_>, place: &FilePlace) {
-    let id = id_text(file.id);
-    let name = if file.name.is_empty() {
-        Text(id.as_bytes())
-    } else {
-        file.name
-    };
-    let entry = match place {
-        FilePlace::Packed { entry, .. } => entry,
-        FilePlace::Missing(reason) => {
-            out.extend_from_slice(b"<span class=\"gone\">File missing: <bdi>");
-            escape::text(out, name.0);
-            out.extend_from_slice(b"</bdi> (");
-            escape::text(out, reason.as_bytes());
-            out.extend_from_slice(b")</span>");
-            return;
-        }
-        FilePlace::LeftOut => {
-            out.extend_from_slice(b"<span class=\"note\">File not exported: <bdi>");
-            escape::text(out, name.0);
-            out.extend_from_slice(b"</bdi></span>");
-            return;
-        }
-    };
-    let is_image = matches!(
-        file.mime.0,
-        b"image/png" | b"image/jpeg" | b"image/gif" | b"image/webp" | b"image/bmp" | b"image/avif"
-    );
-    out.extend_from_slice(b"<a href=\"");
-    escape::link(out, entry);
-    // Pages and drawings of strangers can carry script: they are saved, not opened in the place of this export.
-    let can_carry_script = [&b"html"[..], b"svg", b"xml", b"javascript"]
-        .iter()
-        .any(|kind| {
-            file.mime
-                .0
-                .windows(kind.len())
-                .any(|part| part.eq_ignore_ascii_case(kind))
-        });
-    out.extend_from_slice(if can_carry_script {
-        b"\" download>"
-    } else {
-        b"\">"
-    });
-    if is_image {
-        out.extend_from_slice(b"<img loading=\"lazy\" alt=\"\" src=\"");
-        escape::link(out, entry);
-        out.extend_from_slice(b"\">");
-    }
-    out.extend_from_slice(b"<bdi>");
-    escape::text(out, name.0);
-    out.extend_from_slice(b"</bdi></a>");
-    if let FilePlace::Packed { size, .. } = place {
-        out.extend_from_slice(b" <span class=\"size\">");
-        size_in_words(out, *size);
-        out.extend_from_slice(b"</span>");
-    }
-}
-
-fn size_in_words(out: &mut Vec<u8>, size: u64) {
-    let (unit, name) = match size {
-        0..1_000 => return escape::ours(out, format_args!("{size} bytes")),
-        1_000..1_000_000 => (1_000, "kB"),
-        1_000_000..1_000_000_000 => (1_000_000, "MB"),
-        _ => (1_000_000_000, "GB"),
-    };
-    escape::ours(
-        out,
-        format_args!("{}.{} {name}", size / unit, size % unit * 10 / unit),
-    );
-}
-
-/// Quotes, link cards of integrations and descriptions of files; a file itself has been listed already.
-fn quotes(out: &mut Vec<u8>, attachments: Doc<'_>, depth: usize, deep: &mut bool) {
-    let Some(depth) = depth.checked_sub(1) else {
-        *deep = true;
-        out.extend_from_slice(
-            b"<p class=\"note\">Further quotes are nested too deeply to be shown.</p>\n",
-        );
-        return;
-    };
-    for attachment in attachments.values().filter_map(Value::document) {
-        let text = |key| attachment.text(key).filter(|text| !text.is_empty());
-        let is_file = text("type") == Some(Text(b"file"));
-        let nested = attachment.get("attachments").and_then(Value::array);
-        let fields = attachment.get("fields").and_then(Value::array);
-        if is_file && text("description").is_none() && text("text").is_none() && nested.is_none() {
-            continue;
-        }
-        out.extend_from_slice(b"<blockquote class=\"quote\" dir=\"auto\">");
-        part(out, "<div>", text("pretext"), "</div>\n");
-        part(
-            out,
-            "<div><b><bdi>",
-            text("author_name"),
-            "</bdi></b></div>\n",
-        );
-        let title = text("title").filter(|_| !is_file);
-        part(out, "<div><b>", title, "</b></div>\n");
-        part(out, "<div class=\"text\">", text("text"), "</div>\n");
-        part(out, "<div class=\"text\">", text("description"), "</div>\n");
-        if let Some(fields) = fields {
-            out.extend_from_slice(b"<dl>");
-            for field in fields.values().filter_map(Value::document) {
-                out.extend_from_slice(b"<dt>");
-                escape::lines(out, field.text("title").unwrap_or_default().0);
-                out.extend_from_slice(b"</dt><dd>");
-                escape::lines(out, field.text("value").unwrap_or_default().0);
-                out.extend_from_slice(b"</dd>");
-            }
-            out.extend_from_slice(b"</dl>\n");
-        }
-        if let Some(nested) = nested {
-            quotes(out, nested, depth, deep);
-        }
-        part(out, "<div class=\"note\">", text("footer"), "</div>\n");
-        for key in ["title_link", "image_url"] {
-            part(
-                out,
-                "<div class=\"note\">",
-                text(key).filter(|_| !is_file),
-                "</div>\n",
-            );
-        }
-        out.extend_from_slice(b"</blockquote>\n");
-    }
-}
-
-/// A text between two pieces of markup, or nothing.
-fn part(out: &mut Vec<u8>, before: &str, text: Option<Text<'_>>, after: &str) {
-    if let Some(text) = text {
-        out.extend_from_slice(before.as_bytes());
-        escape::lines(out, text.0);
-        out.extend_from_slice(after.as_bytes());
-    }
-}
-
-/// Texts of UI-Kit blocks, location, reactions, thread and discussion counts.
-fn extras(html: &mut PagedHtml, message: &Message<'_>, deep: &mut bool) {
-    let out = &mut html.out;
-    if let Some(blocks) = message.get(Field::Blocks).and_then(Value::array) {
-        let from = out.len();
-        out.extend_from_slice(b"<div class=\"quote\" dir=\"auto\">");
-        let empty = out.len();
-        block_texts(out, blocks, QUOTES * 2, deep);
-        if out.len() == empty {
-            out.truncate(from);
-        } else {
-            out.extend_from_slice(b"</div>\n");
-        }
-    }
-    let location = message.get(Field::Location).and_then(Value::document);
-    let coordinates = location.and_then(|location| location.get("coordinates")?.array());
-    if let Some(coordinates) = coordinates {
-        let mut numbers = coordinates.values().filter_map(|value| match value {
-            Value::Double(number) => Some(number),
-            other => other
-                .integer()
-                .and_then(|number| i32::try_from(number).ok())
-                .map(f64::from),
-        });
-        if let (Some(longitude), Some(latitude)) = (numbers.next(), numbers.next()) {
-            let place = format_args!("Location: latitude {latitude}, longitude {longitude}");
-            escape::ours_tagged(out, "<p class=\"note\">", place, "</p>\n");
-        }
-    }
-    reactions(out, message);
-    let mut count = |field, before: &str, one: &str, many: &str| {
-        if let Some(count) = message.get(field).and_then(Value::integer) {
-            let unit = if count == 1 { one } else { many };
-            escape::ours_tagged(
-                out,
-                "<p class=\"note\">",
-                format_args!("{before} {count} {unit}"),
-                "</p>\n",
-            );
-        }
-    };
-    count(Field::Tcount, "Thread with", "reply", "replies");
-    count(Field::Dcount, "Discussion with", "message", "messages");
-}
-
-/// Every text, label and alternative text below a block, a line each.
-fn block_texts(out: &mut Vec<u8>, doc: Doc<'_>, depth: usize, deep: &mut bool) {
-    let Some(depth) = depth.checked_sub(1) else {
-        *deep = true;
-        return;
-    };
-    for (key, value) in doc.elements().map_while(Result::ok) {
-        match value {
-            Value::String(text)
-                if matches!(
-                    key.0,
-                    b"text" | b"altText" | b"title" | b"description" | b"hint"
-                ) && !text.is_empty() =>
-            {
-                out.extend_from_slice(b"<div>");
-                escape::lines(out, text.0);
-                out.extend_from_slice(b"</div>");
-            }
-            Value::Document(inner) | Value::Array(inner) => block_texts(out, inner, depth, deep),
-            _ => {}
-        }
-    }
-}
-
-fn reactions(out: &mut Vec<u8>, message: &Message<'_>) {
-    let Some(reactions) = message.get(Field::Reactions).and_then(Value::document) else {
-        return;
-    };
-    let mut any = false;
-    for (emoji, reaction) in reactions.elements().map_while(Result::ok) {
-        let Some(users) = reaction
-            .document()
-            .and_then(|doc| doc.get("usernames")?.array())
-        else {
-            continue;
-        };
-        out.extend_from_slice(if any {
-            b"<li>"
-        } else {
-            b"<ul class=\"re\"><li>"
-        });
-        any = true;
-        escape::text(out, emoji.0);
-        for (index, user) in users.values().filter_map(Value::text).enumerate() {
-            out.extend_from_slice(if index == 0 { b" <bdi>" } else { b", <bdi>" });
-            escape::text(out, user.0);
-            out.extend_from_slice(b"</bdi>");
-        }
-        out.extend_from_slice(b"</li>");
-    }
-    if any {
-        out.extend_from_slice(b"</ul>\n");
-    }
-}
-
-fn versions(html: &mut PagedHtml, history: &[Message<'_>]) {
-    if history.is_empty() {
-        return;
-    }
-    let out = &mut html.out;
-    escape::ours_tagged(
-        out,
-        "<details><summary>",
-        format_args!("Earlier versions: {}", history.len()),
-        "</summary>",
-    );
-    for version in history {
-        out.extend_from_slice(b"<div class=\"quote\" id=\"m-");
-        escape::text(out, version.id().as_bytes());
-        out.extend_from_slice(b"\"><div class=\"note\">");
-        tags(out, version, Sentence::Ordinary);
-        out.extend_from_slice(b"</div><div class=\"text\" dir=\"auto\">");
-        escape::lines(out, version.text(Field::Msg).0);
-        out.extend_from_slice(b"</div></div>");
-    }
-    out.extend_from_slice(b"</details>\n");
 }

@@ -41,6 +41,10 @@ impl Output for Memory {
         Ok(None)
     }
 
+    fn thumbnail(&mut self, _: &str) -> Result<Option<String>, Infallible> {
+        Ok(None)
+    }
+
     fn remember_thread(&mut self, _: &str, _: &ThreadRoot) -> Result<(), Infallible> {
         Ok(())
     }

@@ -1,0 +1,162 @@
+//! What a message says: its text or the sentence of its type, and what stands in the place of an encrypted one.
+
+use super::icons::Icon;
+use super::{Body, escape};
+use crate::bson::{Doc, Text, Value, id_text};
+use crate::message::{Anomaly, Field, Message};
+use crate::output::Output;
+use crate::system::Sentence;
+
+/// Longest text that is shown, in bytes: two hundred times what a server allows by default (`Message_MaxAllowedSize`).
+pub(super) const LONGEST: usize = 1 << 20;
+
+/// The beginning of a text, at most `limit` bytes and whole characters, and how many bytes are left out.
+pub(super) fn cut(text: &[u8], limit: usize) -> (&[u8], usize) {
+    if text.len() <= limit {
+        return (text, 0);
+    }
+    let mut end = limit;
+    // Not into a character: its further bytes are 10xxxxxx.
+    while end > limit.saturating_sub(4) && text[end] & 0xc0 == 0x80 {
+        end -= 1;
+    }
+    (&text[..end], text.len() - end)
+}
+
+impl<O: Output> Body<'_, O> {
+    /// The text of the message.
+    pub(super) fn words(&mut self, message: &Message<'_>, kind: Sentence) -> Result<(), O::Error> {
+        match kind {
+            Sentence::Written => {
+                self.markup("<div class=\"text\" dir=\"auto\">");
+                let (shown, left) = cut(self.html.text.as_bytes(), LONGEST);
+                escape::lines(&mut self.html.out, shown);
+                self.left_out(left);
+                self.markup("</div>\n");
+                return Ok(());
+            }
+            Sentence::Own if message.kind() == Some(Text(b"e2e")) => {
+                self.encrypted(message);
+                return Ok(());
+            }
+            Sentence::Own => {
+                self.discussion(message);
+                return Ok(());
+            }
+            Sentence::Ordinary | Sentence::Bare | Sentence::Unknown => {}
+        }
+        match message.get(Field::Msg) {
+            Some(odd) if odd.text().is_none() && odd.truthy() => {
+                self.markup("<p class=\"note\">The text has an odd form: ");
+                let odd = id_text(odd);
+                let (shown, left) = cut(odd.as_bytes(), LONGEST);
+                escape::text(&mut self.html.out, shown);
+                self.left_out(left);
+                self.markup("</p>\n");
+            }
+            _ => {}
+        }
+        let md = message.get(Field::Md).and_then(Value::array);
+        self.rich(md, message.text(Field::Msg))
+    }
+
+    /// A text with its markup, parsed (`md`) or as written; nothing when it is empty.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the markup asks the output for custom emoji"
+    )]
+    pub(super) fn rich(&mut self, md: Option<Doc<'_>>, text: Text<'_>) -> Result<(), O::Error> {
+        let _ = md;
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.markup("<div class=\"text\" dir=\"auto\">");
+        let (shown, left) = cut(text.0, LONGEST);
+        escape::lines(&mut self.html.out, shown);
+        self.markup("</div>\n");
+        self.left_out(left);
+        Ok(())
+    }
+
+    /// A mark where so many bytes of a text are left out.
+    pub(super) fn left_out(&mut self, left: usize) {
+        if left > 0 {
+            self.anomalies.add(Anomaly::TooMuch);
+            escape::ours_tagged(
+                &mut self.html.out,
+                "<span class=\"cut\">",
+                format_args!(
+                    "Cut here: {left} more bytes of this text, which the JSON export has."
+                ),
+                "</span>\n",
+            );
+        }
+    }
+
+    fn encrypted(&mut self, message: &Message<'_>) {
+        self.markup("<p class=\"card lock\">");
+        Icon::Lock.write(&mut self.html.out);
+        self.markup(
+            "<span>End-to-end encrypted: only with a key of somebody in the room can this be read.",
+        );
+        let content = message.get(Field::Content).and_then(Value::document);
+        let algorithm = content.and_then(|content| content.text("algorithm"));
+        let sealed = content
+            .and_then(|content| content.text("ciphertext"))
+            .unwrap_or_else(|| message.text(Field::Msg));
+        if !sealed.is_empty() {
+            escape::ours_tagged(
+                &mut self.html.out,
+                " <span class=\"size\">",
+                format_args!("{} characters sealed", sealed.0.len()),
+                "",
+            );
+            if let Some(algorithm) = algorithm.filter(|text| !text.is_empty()) {
+                self.markup(" with <bdi>");
+                self.name(algorithm);
+                self.markup("</bdi>");
+            }
+            self.markup("</span>");
+        }
+        self.markup("</span></p>\n");
+    }
+
+    /// A discussion that began with this message (contract §9).
+    fn discussion(&mut self, message: &Message<'_>) {
+        self.markup("<div class=\"card talk\">");
+        Icon::Talk.write(&mut self.html.out);
+        self.markup("<div><div class=\"label\">Discussion</div><b><bdi>");
+        self.name(message.text(Field::Msg));
+        self.markup("</bdi></b>");
+        if let Some(count) = message.get(Field::Dcount).and_then(Value::integer) {
+            let unit = if count == 1 { "message" } else { "messages" };
+            escape::ours_tagged(
+                &mut self.html.out,
+                " <span class=\"size\">",
+                format_args!("{count} {unit}"),
+                "</span>",
+            );
+        }
+        if let Some(last) = message.get(Field::Dlm).and_then(Value::millis) {
+            self.markup(" <span class=\"size\">last ");
+            self.instant(last);
+            self.markup("</span>");
+        }
+        self.markup("</div></div>\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(cut(b"abc", 3), (&b"abc"[..], 0));
+        assert_eq!(cut(b"abcd", 3), (&b"abc"[..], 1));
+        assert_eq!(cut("aää".as_bytes(), 4), ("aä".as_bytes(), 2));
+        assert_eq!(cut("😀😀".as_bytes(), 7), ("😀".as_bytes(), 4));
+        // What is no text is cut somewhere, and not looked through.
+        assert_eq!(cut(&[0x80; 20], 10), (&[0x80; 6][..], 14));
+    }
+}

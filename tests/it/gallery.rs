@@ -1,0 +1,141 @@
+//! The gallery room, which has every kind of message: its articles are compared with those that somebody has looked at.
+//!
+//! `EXPORT_ROOM_UPDATE_SNAPSHOTS=1` writes them anew; the difference is then read like any other change.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::cli::{entries, manifest, run, text};
+use crate::support::dump::Form;
+use crate::support::gallery;
+
+/// Exports the gallery; the ZIP stays in `target/gallery` for those who want to look at it.
+fn exported(options: &[&str], name: &str) -> (PathBuf, BTreeMap<String, Vec<u8>>) {
+    let directory = tempfile::tempdir().unwrap();
+    let dump = gallery::workspace().write(Form::ArchiveGzip, directory.path());
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gallery");
+    fs::create_dir_all(&target).unwrap();
+    let zip = target.join(name);
+    let workspace = format!("dump:{}", text(&dump));
+    let mut arguments = vec!["export", "--workspace", &workspace, "--room", "gallery"];
+    arguments.extend(["--format", "html", "--timezone", "Europe/Berlin", "--force"]);
+    arguments.extend(["--output", text(&zip)]);
+    arguments.extend(options);
+    let ran = run(&arguments);
+    // A file is missing.
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let verified = run(&["verify", text(&zip)]);
+    assert_eq!(
+        verified.code,
+        1,
+        "{}{}",
+        String::from_utf8_lossy(&verified.stdout),
+        verified.stderr
+    );
+    let contents = entries(&zip);
+    (zip, contents)
+}
+
+/// The articles of a page: what this test is about; the frame around them has tests of its own.
+fn articles(page: &[u8]) -> String {
+    let page = std::str::from_utf8(page).unwrap();
+    let mut all = String::new();
+    for part in page.split("<article ").skip(1) {
+        let (article, _) = part.split_once("</article>").unwrap();
+        all.push_str("<article ");
+        all.push_str(article);
+        all.push_str("</article>\n");
+    }
+    all
+}
+
+#[test]
+fn every_kind_of_message_looks_as_it_did_when_somebody_looked() {
+    let (_, contents) = exported(&["--history"], "gallery.zip");
+    let found = articles(&contents["GALLERY.html"]);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/gallery.html");
+    if std::env::var_os("EXPORT_ROOM_UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&path, &found).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    if let Some((number, (found, expected))) = found
+        .lines()
+        .zip(expected.lines())
+        .enumerate()
+        .find(|(_, (found, expected))| found != expected)
+    {
+        panic!(
+            "line {}:\n  found    {found}\n  expected {expected}\nset EXPORT_ROOM_UPDATE_SNAPSHOTS=1 when it should be so",
+            number + 1
+        );
+    }
+    assert_eq!(found.lines().count(), expected.lines().count());
+}
+
+#[test]
+fn pictures_are_packed_once_and_only_what_can_be_shown() {
+    let (_, contents) = exported(&[], "gallery-pictures.zip");
+    let pictures: Vec<&str> = contents
+        .keys()
+        .map(String::as_str)
+        .filter(|name| transcript::names::is_picture(name))
+        .collect();
+    assert_eq!(
+        pictures,
+        [
+            "assets/avatars/alice.png",
+            "assets/avatars/rocket.cat.png",
+            "assets/emoji/party_otter.png",
+            "assets/thumbnails/IMG2T-thumb-noise.png",
+        ]
+    );
+    let counts = &manifest(&contents)["pictures"];
+    // What is named a PNG and is a drawing is not shown.
+    assert_eq!(
+        (
+            &counts["avatars"],
+            &counts["emoji"],
+            &counts["thumbnails"],
+            &counts["unusable"]
+        ),
+        (&2.into(), &1.into(), &1.into(), &1.into())
+    );
+
+    let (_, contents) = exported_without_files();
+    assert!(contents.keys().all(|name| !name.starts_with("assets/")));
+    let page = String::from_utf8_lossy(&contents["GALLERY.html"]).into_owned();
+    assert!(!page.contains("<img"), "a picture that is not there");
+}
+
+fn exported_without_files() -> (tempfile::TempDir, BTreeMap<String, Vec<u8>>) {
+    let directory = tempfile::tempdir().unwrap();
+    let dump = gallery::workspace().write(Form::Directory, directory.path());
+    let zip = directory.path().join("out.zip");
+    let ran = run(&[
+        "export",
+        "--workspace",
+        &format!("dump:{}", text(&dump)),
+        "--room",
+        "gallery",
+        "--format",
+        "html",
+        "--no-attachments",
+        "--output",
+        text(&zip),
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let contents = entries(&zip);
+    (directory, contents)
+}
+
+#[test]
+fn texts_that_nobody_may_see_are_not_there() {
+    let (_, contents) = exported(&[], "gallery-private.zip");
+    let page = String::from_utf8_lossy(&contents["GALLERY.html"]).into_owned();
+    for secret in ["secret-token", "starred", "AAECAwQFBgcICQ=="] {
+        assert!(!page.contains(secret), "{secret}");
+    }
+    // Without history, old versions are left out.
+    assert!(!page.contains("We meet at eleven") && page.contains("We meet at noon"));
+}
