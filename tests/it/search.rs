@@ -19,7 +19,7 @@ fn texts(entries: &Entries, name: &str) -> Vec<String> {
     let list = file.strip_prefix("exportRoom(").unwrap();
     let list = list.strip_suffix(");\n").unwrap();
     // Tabs part what is in a text; a script's string may hold them as they are, one of JSON may not.
-    let list = list.replace('\t', "\\t").replace("\\x3c", "\\u003c");
+    let list = list.replace('\t', "\\t").replace("\\x", "\\u00");
     let mut all: Vec<String> = serde_json::from_str(&format!("[{list}]")).unwrap();
     assert_eq!(all.remove(0), name);
     all
@@ -194,6 +194,9 @@ fn every_word_has_its_place_in_the_index() {
         let authors = index.terms.iter().filter(|(term, _)| term.starts_with('@'));
         let authored: usize = authors.map(|(_, list)| list.len()).sum();
         assert!(authored as u64 >= index.messages);
+        if room == generate::NAME {
+            assert!(index.terms.contains_key("@amber.1\u{1f}Person 1"));
+        }
         assert!(index.terms.keys().any(|term| term.starts_with('%')));
         assert_eq!(index.terms["#"].len() as u64, index.pages);
         if room == generate::NAME {

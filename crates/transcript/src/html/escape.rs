@@ -58,8 +58,8 @@ fn escaped(out: &mut Vec<u8>, mut text: &[u8]) {
     out.extend_from_slice(text);
 }
 
-/// Writes text as a part of a script's string in double quotes (ECMA-262 §12.9.4), on one line: every control character
-/// becomes a space, so that a tab can part texts, and nothing in it can end a script element.
+/// Writes text as a part of a script's string in double quotes (ECMA-262 §12.9.4), on one line: tabs and line breaks
+/// become spaces, so that a tab can part texts, and nothing in it can end a script element.
 pub(crate) fn script(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
     loop {
@@ -78,7 +78,16 @@ pub(crate) fn script(out: &mut Vec<u8>, text: &str) {
                 rest = ascii;
                 continue;
             }
-            _ => out.push(b' '),
+            b'\t' | b'\n' | b'\r' => out.push(b' '),
+            control => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                let digits = [
+                    HEX[usize::from(control >> 4)],
+                    HEX[usize::from(control & 15)],
+                ];
+                out.extend_from_slice(b"\\x");
+                out.extend_from_slice(&digits);
+            }
         }
         rest = after;
     }
@@ -207,10 +216,10 @@ mod tests {
 
     #[test]
     fn a_script_string_keeps_its_text_and_its_end() {
-        let sample = "a\"b\\c</script>\n\t\u{2028}é\u{7f}";
+        let sample = "a\"b\\c</script>\n\t\u{2028}é\u{7f}\0";
         assert_eq!(
             written(|out| script(out, sample)),
-            "a\\\"b\\\\c\\x3c/script>  \u{2028}é "
+            "a\\\"b\\\\c\\x3c/script>  \u{2028}é\\x7f\\x00"
         );
     }
 

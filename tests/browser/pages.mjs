@@ -1,0 +1,334 @@
+// What a reader does with an unpacked export, in a real browser over file://.
+//
+// node pages.mjs <directory> <entry page> <lines of the JSON export> <fold.json>
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import { address, axe, launch, watched } from "./browser.mjs";
+
+const [directory, entry, lines, folds] = process.argv.slice(2);
+const messages = fs.readFileSync(lines, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line));
+const browser = await launch();
+const faults = [];
+const checks = [];
+const check = (name, run) => checks.push([name, run]);
+
+const context = await browser.newContext({ viewport: { width: 1100, height: 800 }, colorScheme: "light", locale: "en-GB" });
+const page = await watched(context, directory, faults);
+const open = (name = entry, fragment = "") => page.goto(address(directory, name, fragment));
+const here = () => decodeURIComponent(new URL(page.url()).pathname.split("/").pop());
+const link = (text) => page.locator("nav a").filter({ hasText: text }).first();
+const follow = async (link) => {
+  const href = await link.evaluate((one) => one.href);
+  await link.click();
+  await link.page().waitForURL(href);
+};
+
+/** Types a search and gives its count, and the ids of the messages that its first results lead to. */
+const search = async ({ text = "", author = "", from = "", to = "", order = "newest" }) => {
+  await page.locator("#search").focus();
+  await page.locator("#search-author").waitFor();
+  const turn = await page.evaluate(() => document.getElementById("search-panel").dataset.turn ?? "0");
+  await page.evaluate((values) => {
+    for (const [id, value] of Object.entries(values)) {
+      document.getElementById(id).value = value;
+    }
+    document.getElementById("search").dispatchEvent(new Event("input"));
+  }, { search: text, "search-author": author, "search-from": from, "search-to": to, "search-order": order });
+  await page.waitForFunction((before) => Number(document.getElementById("search-panel").dataset.turn ?? 0) > Number(before), turn);
+  const status = await page.locator("#search-panel [role=status]").textContent();
+  const count = status.startsWith("No message") ? 0 : Number(status.replaceAll(",", "").match(/^\d+/)?.[0]);
+  const results = await page.locator("#search-panel ol a").evaluateAll((all) => all.map((one) => ({
+    href: one.getAttribute("href"), text: one.querySelector(".said").textContent,
+    marks: [...one.querySelectorAll("mark")].map((mark) => mark.textContent),
+  })));
+  return { count, results };
+};
+
+/** The words of a text, in another way than the export's. */
+const plain = (text) => text.toLowerCase().match(/[a-z0-9]+/g) ?? [];
+const having = (test) => messages.filter((message) => !message.type && test(plain(message.msg), message)).map((message) => message._id);
+
+check("the entry page opens", async () => {
+  await open();
+  assert.equal(await page.locator("h1").count(), 1);
+  assert.ok(await page.locator("article.m").count() > 0);
+});
+
+check("pages lead to each other", async () => {
+  await open();
+  const seen = new Set([here()]);
+  while (await link("Next").count() > 0) {
+    await follow(link("Next"));
+    assert.ok(!seen.has(here()), `${here()} comes twice`);
+    seen.add(here());
+  }
+  assert.ok(seen.size >= 3);
+  const last = here();
+  await follow(link("Previous"));
+  assert.equal(here(), [...seen].at(-2));
+  await follow(link("First"));
+  assert.equal(here(), entry);
+  await follow(link("Last"));
+  assert.equal(here(), last);
+});
+
+check("a permalink shows its message", async () => {
+  for (const id of [messages[0]._id, messages.at(-1)._id]) {
+    let name = entry;
+    for (const other of fs.readdirSync(directory).filter((one) => one.endsWith(".html"))) {
+      if (fs.readFileSync(`${directory}/${other}`, "utf8").includes(`id="m-${id}"`)) {
+        name = other;
+      }
+    }
+    await open(name, `m-${id}`);
+    const target = page.locator(":target");
+    assert.equal(await target.getAttribute("id"), `m-${id}`);
+    await target.waitFor({ state: "visible" });
+    assert.ok(await target.evaluate((one) => one.getBoundingClientRect().top < innerHeight));
+    // Its own link is the same place.
+    const own = await target.locator("a:has(time)").first().evaluate((one) => one.href);
+    assert.equal(own, page.url());
+  }
+});
+
+check("a reply leads to its thread's first message on another page", async () => {
+  await open(entry, "m-threadRoot");
+  await follow(link("Last"));
+  const reply = page.locator("#m-threadReply");
+  await follow(reply.locator("a[href$='m-threadRoot']").first());
+  assert.equal(here(), entry);
+  assert.equal(await page.locator(":target").getAttribute("id"), "m-threadRoot");
+});
+
+check("words are folded as the index was", async () => {
+  await open();
+  await page.locator("#search").focus();
+  await page.locator("#search-author").waitFor();
+  for (const [text, expected] of JSON.parse(fs.readFileSync(folds, "utf8"))) {
+    assert.deepEqual(await page.evaluate((one) => window.exportRoom.words(one), text), expected, text);
+  }
+});
+
+const one = (id) => ({ count: 1, ids: [id] });
+const cases = [
+  ["a word", { text: "zebra" }, one("zebra")],
+  ["the beginning of a word", { text: "zeb" }, one("zebra")],
+  ["a whole word that is none", { text: "zeb " }, { count: 0 }],
+  ["capitals", { text: "ZEBRA Crossing" }, one("zebra")],
+  ["two words anywhere", { text: "station zebra" }, one("zebra")],
+  ["a phrase", { text: '"zebra crossing"' }, one("zebra")],
+  ["the beginning of a phrase", { text: '"zebra cros' }, one("zebra")],
+  ["no such phrase", { text: '"crossing zebra"' }, { count: 0 }],
+  ["an accent that is not typed", { text: "creme brulee" }, one("accents")],
+  ["an accent that is typed in another way", { text: "CRE\u0300ME" }, one("accents")],
+  ["sharp s", { text: "strasse" }, one("accents")],
+  ["Japanese", { text: "漢字テ" }, one("japanese")],
+  ["Japanese in another order", { text: "字漢" }, { count: 0 }],
+  ["Chinese", { text: "搜索" }, one("chinese")],
+  ["Korean", { text: "검색" }, one("korean")],
+  ["Arabic without its points", { text: "محمد" }, one("arabic")],
+  ["Arabic with its points", { text: "مُحَمَّد" }, one("arabic")],
+  ["Hebrew", { text: "שלום" }, one("hebrew")],
+  ["an emoji", { text: "🦓" }, one("emoji")],
+  ["words between marks", { text: "hostileword" }, one("hostile")],
+  ["an address", { text: "example.org/path" }, one("link")],
+  ["an author alone", { author: "ada" }, { count: 13 }],
+  ["an author by the real name", { text: "zebra", author: "lovelace" }, one("zebra")],
+  ["another author", { text: "zebra", author: "merry.4" }, { count: 0 }],
+  ["a day", { from: "2016-01-02", to: "2016-01-02" }, one("accents")],
+  ["days without messages", { from: "2016-02-01", to: "2016-03-01" }, { count: 0 }],
+  ["a word after a day", { text: "pineapple", from: "2019-01-01" }, one("threadReply")],
+  ["a word up to a day", { text: "pineapple", to: "2019-01-01" }, one("threadRoot")],
+  ["oldest first", { text: "pineapple", order: "oldest" }, { count: 2, ids: ["threadRoot", "threadReply"] }],
+  ["newest first", { text: "pineapple" }, { count: 2, ids: ["threadReply", "threadRoot"] }],
+  ["everything encrypted", { text: "ciphertext" }, { count: 0 }],
+];
+check("searches find their messages", async () => {
+  await open();
+  for (const [name, asked, expected] of cases) {
+    const { count, results } = await search(asked);
+    assert.equal(count, expected.count, name);
+    for (const [at, id] of (expected.ids ?? []).entries()) {
+      const [file, fragment] = results[at].href.split("#");
+      const html = fs.readFileSync(`${directory}/${decodeURIComponent(file)}`, "utf8");
+      const articles = [...html.matchAll(/<article class="m[^>]*? id="m-([^"]*)"/g)];
+      assert.equal(articles[Number(fragment.slice(2))]?.[1], id, name);
+    }
+    if (expected.count > 0 && asked.text) {
+      assert.ok(results[0].marks.length > 0, `${name}: nothing is marked in ${results[0].text}`);
+    }
+  }
+});
+
+check("searches in thousands of messages count right", async () => {
+  await open();
+  const both = (a, b) => (words) => words.some((word, at) => word === a && words[at + 1] === b);
+  const table = [
+    [{ text: "the " }, having((words) => words.includes("the"))],
+    [{ text: "th" }, having((words) => words.some((word) => word.startsWith("th")))],
+    [{ text: "1" }, having((words) => words.some((word) => word.startsWith("1")))],
+    [{ text: "kernel driver " }, having((words) => words.includes("kernel") && words.includes("driver"))],
+    [{ text: '"it the"' }, having(both("it", "the"))],
+    [{ text: '"to the it"' }, having((words) => words.some((word, at) => word === "to" && words[at + 1] === "the" && words[at + 2] === "it"))],
+    [{ text: "the ", author: "amber.1" }, having((words, message) => words.includes("the") && message.username === "amber.1")],
+    [{ text: "printer ", from: "2017-07-14" }, having((words, message) => words.includes("printer") && message.ts >= "2017-07-14")],
+    [{ text: "printer ", to: "2017-07-14" }, having((words, message) => words.includes("printer") && message.ts < "2017-07-15")],
+  ];
+  for (const [asked, expected] of table) {
+    const { count } = await search(asked);
+    assert.ok(expected.length > 0, JSON.stringify(asked));
+    assert.equal(count, expected.length, JSON.stringify(asked));
+  }
+});
+
+check("more results come when they are asked for", async () => {
+  await open();
+  const { count, results } = await search({ text: "the " });
+  assert.equal(results.length, 30);
+  await page.locator("#search-panel .more").click();
+  await page.waitForFunction(() => document.querySelectorAll("#search-panel ol a").length === 60);
+  assert.ok(count > 60);
+  const hrefs = await page.locator("#search-panel ol a").evaluateAll((all) => all.map((each) => each.href));
+  assert.equal(new Set(hrefs).size, 60);
+});
+
+check("a result leads to its message", async () => {
+  for (const id of ["zebra", "threadReply", "hostile"]) {
+    await open();
+    const text = { zebra: "zebra", threadReply: "pineapple", hostile: "hostileword" }[id];
+    await search({ text });
+    await page.locator("#search-panel ol a").first().click();
+    await page.waitForFunction((wanted) => document.querySelector(":target")?.id === wanted, `m-${id}`);
+    const message = page.locator(`#m-${id}`);
+    assert.ok(await message.evaluate((each) => {
+      const { top, bottom } = each.getBoundingClientRect();
+      return top < innerHeight && bottom > 0;
+    }));
+    assert.equal(await page.locator("#search-panel").isVisible(), false);
+  }
+});
+
+check("texts of messages are shown as texts", async () => {
+  await open();
+  const { results } = await search({ text: "hostileword" });
+  assert.match(results[0].text, /<img src=x onerror=alert\(1\)>/);
+  assert.equal(await page.locator("#search-panel img, #search-panel script, #search-panel b").count(), 0);
+});
+
+check("the keyboard is enough", async () => {
+  await open();
+  await page.keyboard.press("/");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "search");
+  await page.keyboard.type("pineapple");
+  await page.locator("#search-panel ol a").nth(1).waitFor();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ArrowUp");
+  assert.equal(await page.evaluate(() => document.activeElement === document.querySelector("#search-panel ol a")), true);
+  await page.keyboard.press("ArrowUp");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "search");
+  await page.keyboard.press("Escape");
+  assert.equal(await page.locator("#search-panel").isVisible(), false);
+});
+
+check("a date leads to its day", async () => {
+  await open();
+  await search({ from: "2019-06-01" });
+  await page.locator("#search-jump").click();
+  await page.waitForFunction(() => document.querySelector(":target")?.id === "m-threadReply");
+});
+
+check("colours are switched and kept", async () => {
+  await open();
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await ground();
+  await page.locator("#theme").selectOption("dark");
+  const dark = await ground();
+  assert.notEqual(dark, light);
+  await page.reload();
+  assert.equal(await ground(), dark);
+  await page.locator("#theme").selectOption("system");
+  assert.equal(await ground(), light);
+  await page.emulateMedia({ colorScheme: "dark" });
+  assert.equal(await ground(), dark);
+  await page.emulateMedia({ colorScheme: "light" });
+});
+
+check("nothing is wider than a narrow screen", async () => {
+  await page.setViewportSize({ width: 320, height: 640 });
+  for (const name of [entry, ...pagesOf("-2.html")]) {
+    await open(name);
+    await page.locator("#search").focus();
+    await page.locator("#search-author").waitFor();
+    const { wide, screen } = await page.evaluate(() => ({ wide: document.documentElement.scrollWidth, screen: innerWidth }));
+    assert.ok(wide <= screen, `${name}: ${wide} of ${screen}`);
+  }
+  await page.setViewportSize({ width: 1100, height: 800 });
+});
+
+const pagesOf = (end) => fs.readdirSync(directory).filter((name) => name.endsWith(end));
+
+check("axe finds nothing serious", async () => {
+  // One of each kind: entry, further page, calendar, thread.
+  const names = new Set([entry, ...pagesOf("-2.html").slice(0, 1), ...pagesOf("calendar.html").slice(0, 1),
+    ...fs.readdirSync(directory).filter((name) => /thread/.test(name) && name.endsWith(".html")).slice(0, 1)]);
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    for (const name of names) {
+      await open(name);
+      if (name === entry) {
+        await search({ text: "pineapple" });
+      }
+      // What is said of sixty messages holds for the rest: colours of thousands take minutes.
+      await page.evaluate(() => [...document.querySelectorAll("article.m")].slice(60).forEach((one) => one.remove()));
+      await page.evaluate(axe);
+      const { violations } = await page.evaluate(() => window.axe.run({ resultTypes: ["violations"] }));
+      const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical")
+        .map(({ id, nodes }) => `${id}: ${nodes.length} like ${nodes[0].html.slice(0, 200)} ${nodes[0].failureSummary}`);
+      assert.deepEqual(bad, [], `${name}, ${colorScheme}`);
+    }
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+});
+
+check("nothing went wrong and nothing was asked for outside", async () => assert.deepEqual(faults, []));
+
+check("without script pages read and navigate", async () => {
+  const silent = await browser.newContext({ javaScriptEnabled: false });
+  const still = await watched(silent, directory, faults);
+  await still.goto(address(directory, entry));
+  assert.ok(await still.locator("article.m").count() > 0);
+  assert.equal(await still.locator("#search, .tools").count(), 0);
+  const to = (text) => follow(still.locator("nav a").filter({ hasText: text }).first());
+  await to("Next");
+  assert.match(still.url(), /-2\.html/);
+  await to("First");
+  await to("Last");
+  await follow(still.locator("#m-threadReply a[href$='m-threadRoot']").first());
+  assert.match(still.url(), /#m-threadRoot$/);
+  assert.equal(await still.locator("#m-threadRoot").isVisible(), true);
+  assert.deepEqual(faults, []);
+});
+
+check("a search whose files are not there says so", async () => {
+  const moved = await context.newPage();
+  await moved.route("**/search/index.js", (route) => route.abort());
+  await moved.goto(address(directory, entry));
+  await moved.locator("#search").fill("zebra");
+  await moved.locator("#search-panel [role=status]").filter({ hasText: "Is the whole ZIP unpacked?" }).waitFor();
+});
+
+let failed = 0;
+for (const [name, run] of checks) {
+  const begun = performance.now();
+  try {
+    await run();
+    console.log(`ok ${name} (${Math.round(performance.now() - begun)} ms)`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAILED ${name}: ${error.message}\n${error.stack}\n${faults.join("\n")}`);
+  }
+}
+await browser.close();
+console.log(`${checks.length - failed} of ${checks.length} checks passed`);
+process.exit(failed ? 1 : 0);
