@@ -19,7 +19,7 @@ use crate::sort::Sorter;
 use segment::{ENDS, Segment};
 
 /// Memory of the sort.
-const SORTER: usize = 2 << 20;
+const SORTER: usize = 1 << 20;
 /// A file of terms has at least this many bytes of them, and about this many exist at most.
 const FILE: usize = 64 << 10;
 const FILES: u64 = 1024;
@@ -137,6 +137,7 @@ impl Search {
     ) -> Result<(), ExportError> {
         spill(&mut self.segment, &mut self.sorter, &mut self.spilled)?;
         let Self {
+            segment,
             sorter,
             spilled,
             messages,
@@ -144,6 +145,8 @@ impl Search {
             next,
             ..
         } = self;
+        // The merge has buffers of its own.
+        drop(segment);
         let size = usize::try_from(spilled / FILES).unwrap_or(FILE).max(FILE);
         let sorted = sorter.finish().map_err(ExportError::Index)?;
         let mut items = sorted.read().map_err(ExportError::Index)?;
