@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod attacks;
 mod browser;
 mod cli;
 mod clients;

@@ -1,5 +1,6 @@
 //! What several behaviour tests need.
 
+pub(crate) mod attacks;
 pub(crate) mod cli;
 pub(crate) mod demo;
 pub(crate) mod dump;

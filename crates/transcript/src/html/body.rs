@@ -125,7 +125,7 @@ impl<O: Output> Body<'_, O> {
             self.mark("pinned", message, Field::PinnedAt, Field::PinnedBy);
         }
         for (field, text) in [
-            (Field::Bot, "bot"),
+            (Field::Bot, "integration"),
             (Field::Imported, "imported"),
             (Field::SlackBotId, "from Slack"),
             (Field::SentByEmail, "by e-mail"),

@@ -91,9 +91,9 @@ impl<O: Output> Body<'_, O> {
     ) -> Result<(), O::Error> {
         let text = |key| attachment.text(key).filter(|text| !text.is_empty());
         if text("type") == Some(Text(b"removed-file")) {
-            self.markup("<p class=\"file gone\"><span>");
-            self.plain_text(text("text").unwrap_or(Text(b"File removed")));
-            self.markup("</span></p>\n");
+            self.markup("<div class=\"file gone\">");
+            self.rich(None, text("text").unwrap_or(Text(b"File removed")))?;
+            self.markup("</div>\n");
             return Ok(());
         }
         let is_quote = text("message_link").is_some();
@@ -296,7 +296,7 @@ impl<O: Output> Body<'_, O> {
         }
         let what = match key {
             "image_url" => "Picture: ",
-            "thumb_url" => "Small picture: ",
+            "thumb_url" => "Thumbnail: ",
             "audio_url" => "Sound: ",
             _ => "Film: ",
         };

@@ -196,7 +196,7 @@ fn names(out: &mut Vec<u8>, user: User<'_>, alias: Text<'_>, card: Option<&Autho
         out.extend_from_slice(b"</bdi></span>");
     }
     for role in card.roles.iter() {
-        out.extend_from_slice(b"<span class=\"tag\">");
+        out.extend_from_slice(b"<span class=\"tag role\">");
         out.extend_from_slice(role.label().as_bytes());
         out.extend_from_slice(b"</span>");
     }

@@ -198,7 +198,11 @@ impl<O: Output> Body<'_, O> {
             let kind = element.text("type").unwrap_or(Text(b"element"));
             self.linked(
                 element.text("url").filter(|url| !url.is_empty()),
-                says.unwrap_or(kind),
+                says.unwrap_or(if kind.0 == b"overflow" {
+                    Text(b"Menu:")
+                } else {
+                    kind
+                }),
             );
             let initial = ["initialValue", "initialDate", "initialTime"]
                 .into_iter()

@@ -289,7 +289,8 @@ impl<O: Output> Body<'_, O> {
                 .rsplit(|&byte| byte == b'/')
                 .next()
                 .unwrap_or_default();
-            self.named_elsewhere("File of a visitor: ", Text(name), Text(b""));
+            let name = decoded(name);
+            self.named_elsewhere("File of a visitor: ", Text(&name), Text(b""));
         }
         if let Some(imported) = message.get(Field::ImportFile).and_then(Value::document) {
             let name = imported.text("name").unwrap_or_default();
@@ -313,6 +314,26 @@ impl<O: Output> Body<'_, O> {
         }
         self.markup("</span></p>\n");
     }
+}
+
+/// A name from an address, its percent-encoding undone (RFC 3986 §2.1).
+fn decoded(name: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| char::from(*name.get(at)?).to_digit(16);
+    let mut decoded = Vec::with_capacity(name.len());
+    let mut at = 0;
+    while at < name.len() {
+        match (name[at], digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.extend(u8::try_from(16 * high + low));
+                at += 3;
+            }
+            (byte, ..) => {
+                decoded.push(byte);
+                at += 1;
+            }
+        }
+    }
+    decoded
 }
 
 /// The end of a file's name, without its dot.
@@ -374,6 +395,17 @@ mod tests {
                 expected,
                 "{mime} {name}"
             );
+        }
+    }
+
+    #[test]
+    fn names_in_addresses_are_decoded() {
+        for (name, expected) in [
+            ("a%20b%C3%A4", "a bä"),
+            ("100%", "100%"),
+            ("%zz%4", "%zz%4"),
+        ] {
+            assert_eq!(decoded(name.as_bytes()), expected.as_bytes());
         }
     }
 

@@ -138,7 +138,7 @@ impl<O: Output> Body<'_, O> {
             );
         }
         if let Some(last) = message.get(Field::Dlm).and_then(Value::millis) {
-            self.markup(" <span class=\"size\">last ");
+            self.markup(" <span class=\"size\">· last ");
             self.instant(last);
             self.markup("</span>");
         }

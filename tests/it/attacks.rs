@@ -1,0 +1,255 @@
+//! Attacks in every text that an export shows do nothing, in a real browser.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use bson::spec::BinarySubtype;
+use bson::{Binary, Bson, Document, doc};
+
+use crate::support::attacks;
+use crate::support::cli::{entries, manifest, run, text};
+use crate::support::dump::{DumpBuilder, Form};
+use crate::support::gallery;
+
+/// The room's id, an attack of its own: pages are named after it.
+const ROOM: &str = "..\"><img src=x onerror=window.pwned=1>";
+
+/// Keys whose values say what a document is: an attack there makes it something unknown, which other messages are.
+const FORM: [&str; 6] = ["rid", "type", "t", "typeGroup", "store", "parent"];
+
+/// Every text of a document, and names of its fields where people choose them, replaced by the attack.
+fn poisoned(document: &Document, attack: &str, keep_form: bool) -> Document {
+    let mut poisoned = Document::new();
+    for (key, value) in document {
+        let value = if keep_form && FORM.contains(&key.as_str()) || key == "rid" {
+            value.clone()
+        } else {
+            poisoned_value(value, attack, keep_form)
+        };
+        let key = match key.as_str() {
+            // Short codes, languages, fields of operators.
+            key if key.starts_with(':') || key.starts_with("zz") || key == "en" => {
+                attack.replace('\0', "")
+            }
+            key => key.to_owned(),
+        };
+        poisoned.insert(key, value);
+    }
+    poisoned
+}
+
+fn poisoned_value(value: &Bson, attack: &str, keep_form: bool) -> Bson {
+    match value {
+        Bson::String(_) => Bson::String(attack.to_owned()),
+        Bson::Document(inner) => poisoned(inner, attack, keep_form).into(),
+        Bson::Array(values) => values
+            .iter()
+            .map(|value| poisoned_value(value, attack, keep_form))
+            .collect::<Vec<_>>()
+            .into(),
+        other => other.clone(),
+    }
+}
+
+/// A room in which every message of the gallery stands once for every attack.
+fn workspace(attacks: &[String]) -> (DumpBuilder, u64) {
+    let gallery = gallery::workspace();
+    let templates: Vec<Document> = gallery.collections["rocketchat_message"]
+        .iter()
+        .map(|bytes| Document::from_reader(bytes.as_slice()).unwrap())
+        .collect();
+    let mut dump = DumpBuilder::new();
+    let all = attacks.join(" ");
+    dump.add(
+        "rocketchat_room",
+        &doc! {"_id": ROOM, "t": "c", "name": "attacked", "fname": &all, "topic": &all, "description": &all, "announcement": &all},
+    );
+    let picture = gallery::png(8, 8, [1, 2, 3], [4, 5, 6]);
+    let mut messages = 0;
+    for (number, attack) in attacks.iter().enumerate() {
+        let user = doc! {"_id": format!("{attack}{number}"), "username": attack, "name": attack};
+        let id = format!("f{number}");
+        for (bucket, record) in [
+            (
+                "rocketchat_uploads",
+                doc! {"_id": &id, "name": attack, "type": "image/png", "rid": ROOM, "store": "GridFS:Uploads", "size": i64::try_from(picture.len()).unwrap()},
+            ),
+            (
+                "rocketchat_avatars",
+                doc! {"_id": &id, "name": attack, "store": "GridFS:Avatars", "extension": attack},
+            ),
+            (
+                "rocketchat_custom_emoji",
+                doc! {"_id": &id, "name": attack, "extension": attack, "aliases": [attack]},
+            ),
+        ] {
+            dump.add(bucket, &record);
+        }
+        for (bucket, files_id) in [
+            ("rocketchat_uploads", id.clone()),
+            ("rocketchat_avatars", id.clone()),
+            (
+                "custom_emoji",
+                export_room::blob::BlobKey::of_custom_emoji(attack, attack).id,
+            ),
+        ] {
+            let data = Binary {
+                subtype: BinarySubtype::Generic,
+                bytes: picture.clone(),
+            };
+            dump.add(
+                &format!("{bucket}.chunks"),
+                &doc! {"_id": &files_id, "files_id": &files_id, "n": 0, "data": data},
+            );
+        }
+        dump.add("users", &doc! {"_id": format!("{attack}{number}"), "username": attack, "roles": [attack, "owner"]});
+        for (place, template) in templates.iter().enumerate() {
+            // What a message is, is an attack in every fourth.
+            let mut message = poisoned(template, attack, (place + number) % 4 != 0);
+            message.insert("_id", format!("{attack} {number}-{place}"));
+            message.insert("rid", ROOM);
+            message.insert("u", &user);
+            if message.contains_key("_hidden") {
+                message.insert("_hidden", false);
+            }
+            if message.contains_key("tmid") {
+                message.insert("tmid", format!("{attack} {number}-0"));
+            }
+            if message.contains_key("files") || message.contains_key("file") {
+                message.insert(
+                    "files",
+                    [
+                        doc! {"_id": &id, "name": attack, "type": "image/png"},
+                        doc! {"_id": format!("{attack}gone"), "name": attack, "type": attack},
+                    ],
+                );
+            }
+            dump.add("rocketchat_message", &message);
+            messages += 1;
+        }
+    }
+    (dump, messages)
+}
+
+#[test]
+fn attacks_in_every_text_do_nothing() {
+    let attacks = attacks::all();
+    assert!(attacks.len() >= 300, "only {} attacks", attacks.len());
+    let directory = tempfile::tempdir().unwrap();
+    let (dump, messages) = workspace(&attacks);
+    let dump = dump.write(Form::Directory, directory.path());
+    let zip = directory.path().join("out.zip");
+    let ran = run(&[
+        "export",
+        "--workspace",
+        &format!("dump:{}", text(&dump)),
+        "--room",
+        ROOM,
+        "--format",
+        "html",
+        "--output",
+        text(&zip),
+    ]);
+    // Every message with files names one that is gone.
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let contents = entries(&zip);
+    assert_eq!(manifest(&contents)["messages"]["rendered"], messages);
+    let unpacked = directory.path().join("unpacked");
+    for (name, bytes) in &contents {
+        let path = unpacked.join(name);
+        assert!(
+            path.components().all(|part| matches!(
+                part,
+                std::path::Component::Normal(_) | std::path::Component::RootDir
+            )),
+            "{name}"
+        );
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    let found = looked_at(&unpacked);
+    assert_eq!(found["faults"], serde_json::json!([]), "{found:#}");
+    assert_eq!(found["articles"], messages);
+}
+
+/// What the browser says about an unpacked export.
+fn looked_at(unpacked: &Path) -> serde_json::Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/attacks.mjs");
+    let looked = Command::new("node")
+        .arg(script)
+        .arg(unpacked)
+        .output()
+        .unwrap();
+    let found = String::from_utf8_lossy(&looked.stdout);
+    assert!(
+        looked.status.success(),
+        "{found}{}",
+        String::from_utf8_lossy(&looked.stderr)
+    );
+    serde_json::from_str(&found).unwrap()
+}
+
+#[test]
+fn the_browser_sees_what_gets_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let page = |name: &str, content: &str| {
+        let page = format!(
+            "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>t</title></head><body><main>\
+             <article class=\"m\" id=\"m-1\">{content}</article></main></body></html>"
+        );
+        fs::write(directory.path().join(name), page).unwrap();
+    };
+    let cases = [
+        (
+            "a.html",
+            "<img src=\"assets/x.png\" onerror=\"window.pwned=1\">",
+            "an attack ran",
+        ),
+        (
+            "b.html",
+            "<img src=\"https://evil.test/x.png\">",
+            "request: https://evil.test/x.png",
+        ),
+        (
+            "c.html",
+            "<a href=\"javascript:x\">x</a>",
+            "a link that leads elsewhere",
+        ),
+        ("d.html", "<script>alert(1)</script>", "dialog: 1"),
+        ("e.html", "<iframe></iframe>", "an element that is not ours"),
+        (
+            "f.html",
+            "<p id=\"location\"></p>",
+            "an id that is not ours",
+        ),
+        (
+            "g.html",
+            "</article><p>outside</p>",
+            "something between the messages",
+        ),
+        (
+            "h.html",
+            "<p style=\"color:red\"></p>",
+            "the attribute style",
+        ),
+    ];
+    for (name, content, _) in cases {
+        page(name, content);
+    }
+    let found = looked_at(directory.path());
+    let faults: Vec<&str> = found["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| fault.as_str().unwrap())
+        .collect();
+    for (name, _, expected) in cases {
+        assert!(
+            faults
+                .iter()
+                .any(|fault| fault.starts_with(name) && fault.contains(expected)),
+            "{name}: {expected} is not among {faults:#?}"
+        );
+    }
+}
