@@ -21,6 +21,9 @@ use crate::store::sqlite::{self, ImportOutcome, ImportProgress, SqliteDirectory,
 use crate::store::user_data::UserDataFiles;
 use crate::store::{MessageSource, StoreError};
 
+/// Where mails go that no server takes, in the directory of the store.
+const OUTBOX: &str = "export-room-mails";
+
 /// What every command works with.
 #[derive(Clone, Debug)]
 pub struct App {
@@ -205,6 +208,7 @@ impl App {
         let (directory, queue, exports) = opened.await?;
         let mailer = Mailer::new(
             config.mail.clone(),
+            config.store.directory().join(OUTBOX),
             Arc::clone(&directory) as Arc<dyn Directory>,
         );
         Ok(Service {

@@ -201,9 +201,23 @@ pub struct Export {
 /// `[mail]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of its own in the file"
+)]
 pub struct Mail {
+    /// Whether messages can be exported by mail.
+    pub messages: bool,
     /// Whether a mail says that an export is ready.
     pub ready: bool,
+    /// Whether a mail says that an export failed.
+    pub failed: bool,
+    /// How mails go out; `None` is by SMTP when a server is known.
+    #[serde(deserialize_with = "optional")]
+    pub transport: Option<Transport>,
+    /// Where mails are put without a server.
+    #[serde(deserialize_with = "optional")]
+    pub directory: Option<PathBuf>,
     /// `SMTP_Protocol`.
     #[serde(deserialize_with = "optional")]
     pub protocol: Option<String>,
@@ -221,6 +235,9 @@ pub struct Mail {
     /// A file that holds it.
     #[serde(deserialize_with = "optional")]
     pub password_file: Option<PathBuf>,
+    /// `SMTP_Pool`.
+    #[serde(deserialize_with = "optional")]
+    pub pool: Option<bool>,
     /// `From_Email`.
     #[serde(deserialize_with = "optional")]
     pub from: Option<String>,
@@ -229,6 +246,81 @@ pub struct Mail {
     /// For an answer of the server.
     #[serde(deserialize_with = "duration")]
     pub timeout: Duration,
+    /// How long a mail is tried.
+    #[serde(deserialize_with = "duration")]
+    pub give_up: Duration,
+    /// Whether all recipients get one mail.
+    pub together: bool,
+    /// Most recipients of an export.
+    pub max_recipients: usize,
+    /// Most messages of a mail.
+    pub max_messages: usize,
+    /// Most bytes of a mail.
+    pub max_bytes: u64,
+    /// How files go with messages.
+    pub attachments: Attach,
+    /// Domains that mail may go to, as they are written; see [`Mail::domains`].
+    pub domains: String,
+    /// Whether mail goes to the requester only.
+    pub self_only: bool,
+    /// Template of the subject of messages.
+    pub subject: String,
+    /// Whether the workspace's header, footer and style are used.
+    pub workspace_frame: bool,
+    /// Whether that frame may load pictures.
+    pub remote_images: bool,
+}
+
+impl Mail {
+    /// The domains that mail may go to, in ASCII; one with a dot in front stands for all below it. None: to all.
+    pub fn domains(&self) -> Vec<String> {
+        let listed = self.domains.split(',').map(str::trim);
+        listed
+            .filter(|domain| !domain.is_empty())
+            .map(|domain| {
+                let (dot, name) = match domain.strip_prefix('.') {
+                    Some(name) => (".", name),
+                    None => ("", domain),
+                };
+                // What is no domain allows nothing.
+                let name = idna::domain_to_ascii(name).unwrap_or_else(|_| name.to_owned());
+                format!("{dot}{name}")
+            })
+            .collect()
+    }
+}
+
+/// How mails go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Through a mail server.
+    Smtp,
+    /// Into a directory.
+    Directory,
+}
+
+impl FromStr for Transport {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "smtp" => Ok(Self::Smtp),
+            "directory" => Ok(Self::Directory),
+            _ => Err("a mail goes out by smtp or directory".to_owned()),
+        }
+    }
+}
+
+/// How files go with messages by mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Attach {
+    /// Each as an attachment, pictures in their place.
+    Files,
+    /// All in the ZIP of an export.
+    Zip,
+    /// Not at all.
+    None,
 }
 
 /// `[log]`.
@@ -360,6 +452,15 @@ fn typed(table: Table) -> Result<Config, String> {
     if config.jobs.heartbeat.saturating_mul(2) > config.jobs.lease {
         return Err(
             "configuration: jobs.lease must be at least twice jobs.heartbeat, or workers lose their jobs"
+                .to_owned(),
+        );
+    }
+    if config.mail.max_recipients == 0
+        || config.mail.max_messages == 0
+        || config.mail.max_bytes < 65_536
+    {
+        return Err(
+            "configuration: mail.max_recipients and mail.max_messages must be at least 1, mail.max_bytes at least 65536"
                 .to_owned(),
         );
     }

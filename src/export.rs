@@ -5,7 +5,7 @@
 //! [`ledger`], on disk.
 
 pub mod archive;
-mod attachments;
+pub(crate) mod attachments;
 pub mod file;
 pub mod job;
 pub mod ledger;

@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::mail::recipients::Recipient;
 use crate::store::StoreError;
 use crate::store::directory::UserId;
 use crate::store::user_data::UserDataFile;
@@ -50,21 +51,36 @@ impl fmt::Display for JobId {
 pub enum Work {
     /// Export a room to a file.
     FileExport(FileExportWork),
-    /// Tell the requester by mail that the file is ready.
+    /// Tell the requester by mail how an export to a file has ended.
     ReadyMail(ReadyMailWork),
+    /// Send messages by mail: makes the mails' own jobs.
+    EmailExport(EmailExportWork),
+    /// Write and send one of these mails.
+    MessagesMail(MessagesMailWork),
 }
 
 impl Work {
     /// Kinds that this version understands, with the version of their form; what [`JobQueue::claim`] is told.
-    pub const KINDS: [&'static str; 2] = ["file_export/1", "ready_mail/1"];
-    /// The kind of exports.
+    pub const KINDS: [&'static str; 4] = [
+        "file_export/1",
+        "ready_mail/1",
+        "email_export/1",
+        "messages_mail/1",
+    ];
+    /// The kind of exports to a file.
     pub const FILE_EXPORT: &'static str = Self::KINDS[0];
+    /// The kinds of everything that is done by mail.
+    pub const MAILS: &'static [&'static str] = Self::KINDS.split_at(1).1;
+    /// The kind of exports by mail.
+    pub const EMAIL_EXPORT: &'static str = Self::KINDS[2];
 
     /// Kind and version of the form.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::FileExport(_) => Self::KINDS[0],
             Self::ReadyMail(_) => Self::KINDS[1],
+            Self::EmailExport(_) => Self::KINDS[2],
+            Self::MessagesMail(_) => Self::KINDS[3],
         }
     }
 }
@@ -90,7 +106,55 @@ pub struct FileExportWork {
     pub to: i64,
 }
 
-/// A mail that says that a file is ready.
+/// An export by mail as it was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EmailExportWork {
+    /// The room.
+    pub rid: String,
+    /// `_id`s of messages of the room.
+    pub messages: Vec<String>,
+    /// Who gets them.
+    pub recipients: Vec<Recipient>,
+    /// The subject as it was written.
+    pub subject: String,
+    /// Whether all get the same mail.
+    pub together: bool,
+}
+
+impl EmailExportWork {
+    /// The mails of the export with this id.
+    pub fn mails(&self, export: &JobId) -> Vec<(JobId, MessagesMailWork)> {
+        let mail = |number: usize, recipient| {
+            (
+                JobId(format!("{export}-mail-{number}")),
+                MessagesMailWork {
+                    export: export.clone(),
+                    recipient,
+                },
+            )
+        };
+        if self.together {
+            return vec![mail(1, None)];
+        }
+        (0..self.recipients.len())
+            .map(|index| mail(index + 1, Some(index)))
+            .collect()
+    }
+}
+
+/// One mail of an export by mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MessagesMailWork {
+    /// The export.
+    pub export: JobId,
+    /// Which of its recipients gets it; `None` is all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<usize>,
+}
+
+/// A mail that says how an export to a file has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReadyMailWork {

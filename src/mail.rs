@@ -1,34 +1,59 @@
-//! Mail: what is sent, to whom, and through which server.
+//! Mail: what is sent, to whom, and by which way.
 //!
-//! Responsible for the settings behind it and for the reasons why no mail is sent; `smtp` talks to the server.
+//! Responsible for the settings behind it and for the reasons why no mail is sent. `messages` and `notice` say what is in a
+//! mail, `recipients` who gets it, `paper` and `texts` how it looks and speaks, `mime` makes bytes of it, `smtp` and
+//! `outbox` hand them over.
 
-pub mod ready;
+pub mod dates;
+pub mod messages;
+pub mod mime;
+pub mod notice;
+mod outbox;
+pub mod paper;
+pub mod recipients;
 mod smtp;
+pub mod texts;
 
 use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
+use lettre::message::Mailbox;
 use thiserror::Error;
+use tokio::sync::Mutex;
 
-use crate::config;
+use self::mime::Head;
+use self::paper::Paper;
+use crate::config::{self, Transport};
 use crate::store::StoreError;
 use crate::store::directory::{Directory, Settings, User};
 
 /// A mail, ready to be handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
-    /// Recipient: an address, and the name that belongs to it.
-    pub to: Address,
+    /// Recipients, who all see each other.
+    pub to: Vec<Address>,
+    /// Where answers go, when not to the sender.
+    pub reply_to: Option<Address>,
     /// `Subject`, not encoded.
     pub subject: String,
-    /// The part for everybody.
-    pub text: String,
-    /// The part with markup.
-    pub html: Option<String>,
     /// `Message-ID` without angle brackets; the same whenever the mail is sent again.
     pub message_id: String,
     /// `Date`, milliseconds since 1970.
     pub date: i64,
+    /// Headers and body of the content, as [`mime::content`] writes them.
+    pub content: Vec<u8>,
+}
+
+/// What became of a mail that was handed over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handed {
+    /// Recipients that the server refused while it took others, each with its words.
+    pub refused: Vec<(String, String)>,
+    /// The file, when there is no server.
+    pub file: Option<PathBuf>,
 }
 
 /// An address with a name.
@@ -67,16 +92,42 @@ pub enum MailError {
     Store(#[from] StoreError),
 }
 
+/// Why a user gets a mail about an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// It is ready.
+    Ready,
+    /// It failed.
+    Failed,
+}
+
 /// Sends mail as the configuration, and where it says nothing the workspace, says.
 pub struct Mailer {
     config: config::Mail,
     directory: Arc<dyn Directory>,
+    /// Where mails go that no server takes.
+    outbox: PathBuf,
+    /// A connection that has just sent a mail, for the next one.
+    kept: Mutex<Option<Kept>>,
+}
+
+struct Kept {
+    server: smtp::Server,
+    connection: smtp::Connection,
+    since: Instant,
 }
 
 /// How mail goes out.
 struct Route {
-    server: smtp::Server,
-    sender: String,
+    way: Way,
+    sender: Option<Mailbox>,
+    /// Whether connections are kept for the next mail.
+    pool: bool,
+}
+
+enum Way {
+    Smtp(smtp::Server),
+    Outbox,
 }
 
 /// Settings of the workspace that matter here (contract §5.8).
@@ -88,30 +139,109 @@ const SETTINGS: [&str; 7] = [
     "SMTP_Port",
     "SMTP_Username",
     "SMTP_Password",
+    "SMTP_Pool",
     "From_Email",
-    "email_plain_text_only",
 ];
 
 impl Mailer {
-    /// A mailer. Nothing is looked up before the first mail.
-    pub fn new(config: config::Mail, directory: Arc<dyn Directory>) -> Self {
-        Self { config, directory }
+    /// A mailer, with the directory that mails are put in when there is no server. Nothing is looked up before the first
+    /// mail.
+    pub fn new(config: config::Mail, outbox: PathBuf, directory: Arc<dyn Directory>) -> Self {
+        Self {
+            outbox: config.directory.clone().unwrap_or(outbox),
+            config,
+            directory,
+            kept: Mutex::default(),
+        }
     }
 
-    /// Hands a mail to the server.
-    pub async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+    /// What mails are written on. `site_url` as [`crate::app::Service::site_url`] says.
+    pub async fn paper(&self, site_url: &str) -> Result<Paper, StoreError> {
+        let settings = self.directory.settings(&paper::SETTINGS).await?;
+        Ok(Paper::new(&settings, &self.config, site_url))
+    }
+
+    /// Hands a mail over.
+    pub async fn send(&self, mail: &Mail) -> Result<Handed, MailError> {
         let settings = self.directory.settings(&SETTINGS).await?;
         let route = self.route(&settings).map_err(|_| MailError::Off)?;
-        let plain = settings.truth("email_plain_text_only").unwrap_or(false);
-        smtp::send(&route.server, &route.sender, mail, plain).await
+        let from = match route.sender {
+            Some(sender) => sender,
+            None => nobody(&mail.message_id),
+        };
+        let head = Head {
+            from: &from,
+            to: &mail.to,
+            reply_to: mail.reply_to.as_ref(),
+            subject: &mail.subject,
+            message_id: &mail.message_id,
+            date: mail.date,
+        };
+        let headers = head.headers()?.to_string();
+        let server = match route.way {
+            Way::Outbox => {
+                let name = format!("{}.eml", mime::word(&mail.message_id));
+                let pieces = [headers.into_bytes(), mail.content.clone()];
+                let file = outbox::put(self.outbox.clone(), name, pieces).await?;
+                return Ok(Handed {
+                    file: Some(file),
+                    ..Handed::default()
+                });
+            }
+            Way::Smtp(server) => server,
+        };
+        let mut to = Vec::with_capacity(mail.to.len());
+        for recipient in &mail.to {
+            to.push(address(&recipient.address).ok_or_else(|| {
+                MailError::Unusable(format!("`{}` is no mail address", recipient.address))
+            })?);
+        }
+        let kept = self.kept.lock().await.take();
+        let mut connection = match kept {
+            Some(Kept {
+                server: its,
+                mut connection,
+                since,
+            }) if route.pool && its == server && since.elapsed() < smtp::KEPT => {
+                if smtp::is_alive(&server, &mut connection).await {
+                    connection
+                } else {
+                    smtp::connect(&server).await?
+                }
+            }
+            _ => smtp::connect(&server).await?,
+        };
+        let pieces = [headers.as_bytes(), &mail.content];
+        let refused = smtp::send(&server, &mut connection, &from.email, &to, &pieces).await?;
+        if route.pool {
+            *self.kept.lock().await = Some(Kept {
+                server,
+                connection,
+                since: Instant::now(),
+            });
+        } else {
+            smtp::quit(&server, connection).await;
+        }
+        Ok(Handed {
+            refused,
+            file: None,
+        })
     }
 
-    /// A sentence that says why no mail is sent to a user when an export is ready, when none is.
-    pub async fn obstacle(&self, user: &User) -> Result<Option<String>, StoreError> {
-        if !self.config.ready {
-            return Ok(Some("Mails are switched off (mail.ready).".to_owned()));
+    /// A sentence that says why no mail is sent to a user when an export has ended so, when none is.
+    pub async fn obstacle(
+        &self,
+        user: &User,
+        occasion: Occasion,
+    ) -> Result<Option<String>, StoreError> {
+        let (wanted, key) = match occasion {
+            Occasion::Ready => (self.config.ready, "mail.ready"),
+            Occasion::Failed => (self.config.failed, "mail.failed"),
+        };
+        if !wanted {
+            return Ok(Some(format!("Mails are switched off ({key}).")));
         }
-        if let Err(reason) = self.route(&self.directory.settings(&SETTINGS).await?) {
+        if let Some(reason) = self.closed().await? {
             return Ok(Some(reason));
         }
         if recipient(user).is_none() {
@@ -122,16 +252,53 @@ impl Mailer {
         Ok(None)
     }
 
+    /// A sentence that says why no mail goes out at all, when none does.
+    pub async fn closed(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.route(&self.directory.settings(&SETTINGS).await?).err())
+    }
+
     /// Greets the server, and logs in where that is set up; sends nothing. What was found, in words; for `doctor`.
     pub async fn check(&self) -> Result<String, MailError> {
         let settings = self.directory.settings(&SETTINGS).await?;
         let route = self.route(&settings).map_err(MailError::Unusable)?;
-        smtp::check(&route.server).await
+        match route.way {
+            Way::Smtp(server) => Box::pin(smtp::check(&server)).await,
+            Way::Outbox => {
+                let place = self.outbox.clone();
+                outbox::check(place.clone()).await?;
+                Ok(format!(
+                    "no mail server is set up: mails become files in {}",
+                    place.display()
+                ))
+            }
+        }
     }
 
     /// How mail goes out, or a sentence why it does not.
     fn route(&self, settings: &Settings) -> Result<Route, String> {
         let config = &self.config;
+        let sender = match config.from.as_deref().or(settings.text("From_Email")) {
+            Some(text) => Some(sender(text).ok_or_else(|| {
+                format!(
+                    "The sender `{text}` is no mail address (mail.from, or From_Email of the workspace)."
+                )
+            })?),
+            None => None,
+        };
+        let pool = config.pool.or(settings.truth("SMTP_Pool")).unwrap_or(true);
+        let is_named = config.host.is_some() || settings.text("SMTP_Host").is_some();
+        let transport = match config.transport {
+            Some(transport) => transport,
+            None if is_named => Transport::Smtp,
+            None => Transport::Directory,
+        };
+        if transport == Transport::Directory {
+            return Ok(Route {
+                way: Way::Outbox,
+                sender,
+                pool,
+            });
+        }
         // A password of the workspace's server is never sent to another one.
         let nothing = Settings::default();
         let (host, its) = match (&config.host, settings.text("SMTP_Host")) {
@@ -162,18 +329,13 @@ impl Mailer {
         let password = Some(config.password.reveal())
             .filter(|password| !password.is_empty())
             .or(its.text("SMTP_Password"));
-        let sender = config
-            .from
-            .as_deref()
-            .or(settings.text("From_Email"))
-            .ok_or("No sender is set up (mail.from, or From_Email of the workspace).")?;
-        if !smtp::is_mailbox(sender) {
-            return Err(format!(
-                "The sender `{sender}` is no mail address (mail.from, or From_Email of the workspace)."
-            ));
+        if sender.is_none() {
+            return Err(
+                "No sender is set up (mail.from, or From_Email of the workspace).".to_owned(),
+            );
         }
         Ok(Route {
-            server: smtp::Server {
+            way: Way::Smtp(smtp::Server {
                 host: host.to_owned(),
                 port,
                 tls,
@@ -182,30 +344,101 @@ impl Mailer {
                     .map(|(user, password)| (user.to_owned(), password.to_owned())),
                 accept_invalid_certificates: config.accept_invalid_certificates,
                 timeout: config.timeout,
-            },
-            sender: sender.to_owned(),
+            }),
+            sender,
+            pool,
         })
     }
 }
 
 /// Where mail for a user goes: the first address that its owner has confirmed, else the first one; what is no address is
 /// passed over.
-fn recipient(user: &User) -> Option<Address> {
+pub fn recipient(user: &User) -> Option<Address> {
     let usable = || {
         user.emails
             .iter()
-            .filter(|email| smtp::is_address(&email.address))
+            .filter_map(|email| Some((email.verified, address(&email.address)?)))
     };
-    let email = usable()
-        .find(|email| email.verified)
+    let (_, address) = usable()
+        .find(|(verified, _)| *verified)
         .or_else(|| usable().next())?;
     Some(Address {
         name: user.name.clone().or_else(|| user.username.clone()),
-        address: email.address.clone(),
+        address: address.to_string(),
     })
+}
+
+/// The address that a text is, its domain in ASCII (RFC 5890) and lower case: two of them are the same mailbox when they
+/// are equal. The local part may be of any script (RFC 6531).
+pub fn address(text: &str) -> Option<lettre::Address> {
+    if text
+        .chars()
+        .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
+    {
+        return None;
+    }
+    let parsed: lettre::Address = text.trim().parse().ok()?;
+    let domain = parsed.domain();
+    let is_literal = domain.starts_with('[') || domain.parse::<IpAddr>().is_ok();
+    let domain = if is_literal {
+        domain.to_owned()
+    } else {
+        idna::domain_to_ascii(domain).ok()?
+    };
+    lettre::Address::new(parsed.user(), domain).ok()
 }
 
 /// Whether a text is an address that mail can be sent to.
 pub fn is_address(text: &str) -> bool {
-    text.parse::<lettre::Address>().is_ok()
+    address(text).is_some()
+}
+
+/// A sender, alone or as `Name <address>`.
+fn sender(text: &str) -> Option<Mailbox> {
+    let parsed: Mailbox = text.parse().ok()?;
+    let email = address(parsed.email.as_ref())?;
+    Some(Mailbox::new(parsed.name, email))
+}
+
+/// The sender of mails that nobody has said one for: nobody answers at the host that the mail comes from.
+fn nobody(message_id: &str) -> Mailbox {
+    let host = message_id.rsplit('@').next().unwrap_or_default();
+    let address = address(&format!("no-reply@{host}"));
+    let address =
+        address.unwrap_or_else(|| lettre::Address::new_dangerous("no-reply", "localhost"));
+    Mailbox::new(Some("Export Room".to_owned()), address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_compared_by_their_mailbox() {
+        for (text, expected) in [
+            ("Ann@Example.ORG", Some("Ann@example.org")),
+            (" a@b.example ", Some("a@b.example")),
+            ("ann@Bücher.example", Some("ann@xn--bcher-kva.example")),
+            (
+                "dörte@sörensen.example",
+                Some("dörte@xn--srensen-90a.example"),
+            ),
+            ("用户@例子.广告", Some("用户@xn--fsqu00a.xn--45q11c")),
+            ("a+b=c@localhost", Some("a+b=c@localhost")),
+            ("a@[192.0.2.1]", Some("a@[192.0.2.1]")),
+            ("x@", None),
+            ("@x", None),
+            ("x", None),
+            ("", None),
+            ("a b@c", None),
+            ("a@b, c@d", None),
+            ("a@b\r\nBcc: c@d", None),
+            ("a\u{85}@b", None),
+            ("\"a\r\nb\"@c", None),
+            ("Ann <a@b>", None),
+        ] {
+            let found = address(text).map(|address| address.to_string());
+            assert_eq!(found.as_deref(), expected, "{text:?}");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! so nothing is decoded before a renderer needs it.
 
 pub(crate) mod batches;
+pub(crate) mod chosen;
 pub mod directory;
 pub mod dump;
 mod fields;

@@ -161,7 +161,8 @@ async fn answer(app: &App, directory: &Path, listen: Option<SocketAddr>) -> anyh
         ("http.site_url", site.clone()),
         ("log.level", "warn".to_owned()),
         // The sample names a mail server that is not there.
-        ("mail.ready", "false".to_owned()),
+        ("mail.transport", "directory".to_owned()),
+        ("mail.directory", path("mails")?),
     ];
     // Only these settings: a demo is the same on every machine.
     let nothing = Some(Path::new("/dev/null"));

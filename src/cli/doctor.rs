@@ -444,8 +444,12 @@ fn is_temporary(directory: &Path) -> bool {
 }
 
 async fn mail(service: &Service, findings: &mut Findings) {
-    if !service.config.mail.ready {
-        findings.ok("mail", "switched off (mail.ready)");
+    let config = &service.config.mail;
+    if !config.ready && !config.failed && !config.messages {
+        findings.ok(
+            "mail",
+            "switched off (mail.ready, mail.failed, mail.messages)",
+        );
         return;
     }
     match service.mailer.check().await {

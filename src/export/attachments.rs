@@ -16,8 +16,8 @@ use super::archive::Archive;
 use super::ledger::MissingFile;
 use super::report::FileCounts;
 use super::{ExportError, Job};
-use crate::blob::{BlobError, BlobKey};
-use crate::store::UploadId;
+use crate::blob::{BlobError, BlobKey, BlobReader, BlobStore};
+use crate::store::{MessageSource, StoreError, UploadId};
 
 /// The reason for a file that a message gained after the files had been packed.
 pub(super) const LATE: &str = "attached while the export was running";
@@ -100,27 +100,49 @@ pub(super) fn blob_key(id: &str, record: Doc<'_>) -> BlobKey {
     }
 }
 
-fn pack_file<W: Write>(
-    job: &Job<'_>,
+/// A file that can be read.
+pub(crate) struct Opened {
+    /// Its bytes.
+    pub(crate) reader: Box<dyn BlobReader>,
+    /// Its name: as the message says, else as its record does.
+    pub(crate) name: String,
+    /// Its type, as the record says.
+    pub(crate) mime: String,
+    /// Its size, as the record says: fewer bytes are not the whole file.
+    pub(crate) size: Option<u64>,
+    /// Its size, as its place says.
+    pub(crate) length: Option<u64>,
+}
+
+/// What becomes of the wish to read a file.
+pub(crate) enum Opening {
+    /// Here it is.
+    Open(Opened),
+    /// It is not there, or not whole, and why.
+    Missing(String),
+}
+
+/// Looks for a file of a message.
+pub(crate) async fn open(
+    source: &dyn MessageSource,
+    blobs: &dyn BlobStore,
     file: &FileRef<'_>,
     id: &str,
-    archive: &mut Archive<W>,
-) -> Result<FilePlace, ExportError> {
-    let runtime = Handle::current();
-    let Some(record) = runtime.block_on(job.source.upload(&UploadId(id.to_owned())))? else {
-        return Ok(FilePlace::Missing("record missing".to_owned()));
+) -> Result<Opening, StoreError> {
+    let Some(record) = source.upload(&UploadId(id.to_owned())).await? else {
+        return Ok(Opening::Missing("record missing".to_owned()));
     };
     let upload = Upload::read(id, &record.0);
-    let mut reader = match runtime.block_on(job.blobs.open(&upload.key)) {
+    let reader = match blobs.open(&upload.key).await {
         Ok(reader) => reader,
-        Err(BlobError::Missing(reason)) => return Ok(FilePlace::Missing(reason)),
-        Err(BlobError::Store(error)) => return Err(error.into()),
+        Err(BlobError::Missing(reason)) => return Ok(Opening::Missing(reason)),
+        Err(BlobError::Store(error)) => return Err(error),
     };
     let length = reader.length();
     if let (Some(length), Some(size)) = (length, upload.size)
         && length < size
     {
-        return Ok(FilePlace::Missing(format!(
+        return Ok(Opening::Missing(format!(
             "only {length} of {size} bytes are there"
         )));
     }
@@ -129,11 +151,37 @@ fn pack_file<W: Write>(
     } else {
         file.name.to_str().into_owned()
     };
+    Ok(Opening::Open(Opened {
+        reader,
+        name,
+        mime: upload.mime,
+        size: upload.size,
+        length,
+    }))
+}
+
+fn pack_file<W: Write>(
+    job: &Job<'_>,
+    file: &FileRef<'_>,
+    id: &str,
+    archive: &mut Archive<W>,
+) -> Result<FilePlace, ExportError> {
+    let runtime = Handle::current();
+    let Opened {
+        mut reader,
+        name,
+        mime,
+        size: recorded,
+        length,
+    } = match runtime.block_on(open(job.source, job.blobs, file, id))? {
+        Opening::Open(opened) => opened,
+        Opening::Missing(reason) => return Ok(FilePlace::Missing(reason)),
+    };
     let entry = archive.ledger.reserve_name(&names::asset(id, &name))?;
     let large = length.is_none_or(|length| length > SMALL_LIMIT);
     archive.zip.start_entry(EntryOptions {
         name: &entry,
-        method: method(&upload.mime, &name),
+        method: method(&mime, &name),
         large,
     })?;
     let mut size = 0;
@@ -147,7 +195,7 @@ fn pack_file<W: Write>(
                 size += chunk.len() as u64;
                 archive.zip.append(&chunk)?;
             }
-            Ok(None) => match upload.size {
+            Ok(None) => match recorded {
                 Some(expected) if size < expected => {
                     break Some(format!("only {size} of {expected} bytes are there"));
                 }

@@ -25,6 +25,7 @@ use crate::jobs::steps::{self, Step};
 use crate::jobs::{
     Failure, Fence, FileExportWork, Job, JobError, NewJob, Outcome, ReadyMailWork, Settlement, Work,
 };
+use crate::mail::Occasion;
 use crate::store::directory::User;
 use crate::store::user_data::{FinishedExport, UserDataFile};
 use crate::store::{RoomId, StoreError, Window};
@@ -119,7 +120,7 @@ pub async fn run(
     let no_mail = no_mail(service, owner.as_ref()).await;
     let then = match no_mail {
         Some(_) => Vec::new(),
-        None => vec![ready_mail(service, job)],
+        None => vec![notice(service, job)],
     };
     Ok(Settlement::Done {
         outcome: Outcome {
@@ -284,7 +285,7 @@ async fn no_mail(service: &Service, owner: Option<&User>) -> Option<String> {
     let Some(owner) = owner else {
         return Some("The user who asked for it is not there any more.".to_owned());
     };
-    match service.mailer.obstacle(owner).await {
+    match service.mailer.obstacle(owner, Occasion::Ready).await {
         Ok(obstacle) => obstacle,
         Err(error) => {
             // The mail's own job will see.
@@ -294,7 +295,8 @@ async fn no_mail(service: &Service, owner: Option<&User>) -> Option<String> {
     }
 }
 
-fn ready_mail(service: &Service, job: &Job) -> NewJob {
+/// The job that tells the requester how an export has ended.
+pub fn notice(service: &Service, job: &Job) -> NewJob {
     NewJob {
         id: job.id.of_mail(),
         owner: job.owner.clone(),

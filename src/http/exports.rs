@@ -18,7 +18,8 @@ use super::rate_limit::Allowance;
 use super::rooms_export::Success;
 use crate::jobs::steps::{Step, reached};
 use crate::jobs::{
-    CancelOutcome, FileExportWork, Job, JobFilter, JobId, JobProgress, JobState, Work,
+    CancelOutcome, EmailExportWork, FileExportWork, Job, JobFilter, JobId, JobProgress, JobState,
+    Work,
 };
 use crate::store::user_data::UserDataFile;
 
@@ -26,6 +27,8 @@ use crate::store::user_data::UserDataFile;
 const PAGE: u64 = 50;
 /// Most exports on a page; `count=0` asks for as many (Rocket.Chat's `API_Upper_Count_Limit`).
 const LARGEST_PAGE: u64 = 100;
+/// Most mails of an export that are told of.
+const MAILS: usize = 100;
 
 /// An export.
 #[derive(Debug, Default, Serialize, ToSchema)]
@@ -39,7 +42,11 @@ pub struct Shown {
     /// Where it is: `queued`, `running`, `done`, `failed` or `cancelled`.
     #[schema(examples("running"))]
     pub state: &'static str,
-    /// `html` or `json`.
+    /// `file`, or `email` for messages by mail.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// `html` or `json`, of a file.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub format: String,
     /// `dateFrom` as it was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,6 +96,30 @@ pub struct Shown {
     /// What became of the mail that says that it is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mail: Option<Mail>,
+    /// What became of the mails of an export by mail, to at most 100 recipients.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mails: Vec<MailTo>,
+    /// Messages of an export by mail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<usize>,
+}
+
+/// A mail of an export by mail.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExportMailTo)]
+pub struct MailTo {
+    /// Who gets it, as was asked: users are told by name, not by address.
+    pub to: Vec<String>,
+    /// Where it is, as for exports; `done` is handed over.
+    #[schema(examples("done"))]
+    pub state: &'static str,
+    /// Why it is not sent, or not yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failed>,
+    /// What is in it, once it is sent, and who of several recipients was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub report: Option<Value>,
 }
 
 /// How far an export is.
@@ -206,6 +237,7 @@ pub async fn status(
         ("rid" = Option<String>, Query, description = "Only of this room"),
         ("count" = Option<u64>, Query, description = "So many; 50 by default, at most 100, and 0 asks for 100"),
         ("offset" = Option<u64>, Query, description = "Skip so many"),
+        ("type" = Option<String>, Query, description = "`file`, the default, or `email`"),
         ("sort" = Option<String>, Query, description = "`{\"createdAt\":-1}`, newest first, or `{\"createdAt\":1}`"),
     ),
     responses((status = 200, description = "A page of exports", body = ExportsAnswer), Refusals),
@@ -222,9 +254,19 @@ pub async fn list(
         count => count.min(LARGEST_PAGE),
     };
     let offset = query.number("offset")?.unwrap_or(0);
+    let kind = match query.text("type") {
+        None | Some("file") => Work::FILE_EXPORT,
+        Some("email") => Work::EMAIL_EXPORT,
+        Some(_) => {
+            return Err(ApiError::params(
+                "type",
+                "must be equal to one of the allowed values",
+            ));
+        }
+    };
     let filter = JobFilter {
         owner: &caller.user.id,
-        kind: Work::FILE_EXPORT,
+        kind,
         rid: query.text("rid"),
         offset,
         count,
@@ -273,7 +315,20 @@ pub async fn cancel(
 ) -> Result<Response, ApiError> {
     let job = named(&http, &call, &caller, request).await?;
     let now = http.service.clock.now();
-    match http.service.queue.cancel(&job.id, now).await? {
+    let queue = &http.service.queue;
+    let mut outcome = queue.cancel(&job.id, now).await?;
+    if let (Some(Work::EmailExport(work)), Some(CancelOutcome::Ended(JobState::Done))) =
+        (&job.work, &outcome)
+    {
+        for (mail, _) in work.mails(&job.id) {
+            if let Some(stopped @ (CancelOutcome::Cancelled | CancelOutcome::Requested)) =
+                queue.cancel(&mail, now).await?
+            {
+                outcome = Some(stopped);
+            }
+        }
+    }
+    match outcome {
         None => Err(unknown()),
         Some(CancelOutcome::Ended(JobState::Done | JobState::Failed)) => Err(ApiError::reason(
             "error-export-ended",
@@ -316,6 +371,12 @@ pub async fn delete(
     // A mail that is still to be sent would have a dead link.
     let mail = job.id.of_mail();
     service.queue.cancel(&mail, service.clock.now()).await?;
+    if let Some(Work::EmailExport(work)) = &job.work {
+        for (mail, _) in work.mails(&job.id) {
+            service.queue.cancel(&mail, service.clock.now()).await?;
+            service.queue.remove(&mail).await?;
+        }
+    }
     if let Some(file) = record(&http, &job).await? {
         service.exports.delete(&file).await?;
         // Without the file the record is found again by whoever repeats this, without the record the file is not.
@@ -348,7 +409,9 @@ async fn named(
 /// The caller's export with this id. Whether somebody else has one is not told.
 async fn own(http: &Http, caller: &Caller, id: &str) -> Result<Job, ApiError> {
     let job = http.service.queue.job(&JobId(id.to_owned())).await?;
-    job.filter(|job| job.owner == caller.user.id && !matches!(job.work, Some(Work::ReadyMail(_))))
+    let is_export =
+        |work: &Option<Work>| !matches!(work, Some(Work::ReadyMail(_) | Work::MessagesMail(_)));
+    job.filter(|job| job.owner == caller.user.id && is_export(&job.work))
         .ok_or_else(unknown)
 }
 
@@ -381,12 +444,23 @@ async fn show(http: &Http, job: Job, site: &str) -> Result<Shown, ApiError> {
             );
         }
         shown.mail = mail(http, &job).await?;
+    } else if job.state == JobState::Failed {
+        shown.mail = mail(http, &job).await?;
     }
     shown.id = job.id.0;
     shown.rid = job.rid.unwrap_or_default();
+    shown.kind = "file";
     // A newer version's work is there, but not understood.
-    if let Some(Work::FileExport(work)) = job.work {
-        show_work(&mut shown, work);
+    match job.work {
+        Some(Work::FileExport(work)) => show_work(&mut shown, work),
+        Some(Work::EmailExport(work)) => {
+            shown.kind = "email";
+            shown.messages = Some(work.messages.len());
+            if job.state == JobState::Done {
+                show_mails(http, &mut shown, &work).await?;
+            }
+        }
+        _ => {}
     }
     if let Some(progress) = job.progress {
         shown.progress = show_progress(progress, job.state);
@@ -411,6 +485,52 @@ fn show_work(shown: &mut Shown, work: FileExportWork) {
     shown.date_to = work.date_to;
     shown.from = work.from.and_then(iso);
     shown.to = iso(work.to);
+}
+
+/// The mails of an export by mail: it has ended when all of them have, and failed when one of them has.
+async fn show_mails(
+    http: &Http,
+    shown: &mut Shown,
+    work: &EmailExportWork,
+) -> Result<(), ApiError> {
+    let (mut open, mut failed, mut cancelled) = (false, false, false);
+    let export = JobId(shown.id.clone());
+    for (id, mail) in work.mails(&export) {
+        // Those that ended long ago are forgotten.
+        let Some(job) = http.service.queue.job(&id).await? else {
+            continue;
+        };
+        open |= !job.state.is_ended();
+        failed |= job.state == JobState::Failed;
+        cancelled |= job.state == JobState::Cancelled;
+        if shown.mails.len() == MAILS {
+            continue;
+        }
+        let recipients = match mail.recipient {
+            Some(one) => work.recipients.get(one..=one).unwrap_or_default(),
+            None => &work.recipients,
+        };
+        shown.mails.push(MailTo {
+            to: recipients.iter().map(|to| to.asked.clone()).collect(),
+            state: job.state.name(),
+            error: job.error.map(|error| Failed {
+                code: error.code,
+                message: error.message,
+            }),
+            report: job.outcome.and_then(|outcome| outcome.report),
+        });
+    }
+    let state = match (open, failed, cancelled) {
+        (true, ..) => JobState::Running,
+        (_, true, _) => JobState::Failed,
+        (_, _, true) => JobState::Cancelled,
+        _ => JobState::Done,
+    };
+    shown.state = state.name();
+    if open {
+        shown.ended_at = None;
+    }
+    Ok(())
 }
 
 fn show_progress(progress: JobProgress, state: JobState) -> Progress {

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use transcript::message::{Message, Visibility};
 use utoipa::ToSchema;
 
 use super::Http;
@@ -22,11 +23,10 @@ use super::rate_limit::Allowance;
 use crate::access::Decision;
 use crate::export::request::{Edge, Format, parse_date};
 use crate::jobs::steps::{Step, reached};
-use crate::jobs::{FileExportWork, JobId, NewJob, Work};
-use crate::mail;
+use crate::jobs::{EmailExportWork, Enqueued, FileExportWork, JobId, NewJob, Work};
+use crate::mail::recipients::{self, RecipientError, Recipients};
 use crate::random;
 use crate::store::RoomId;
-use crate::store::directory::{LoginName, UserId};
 
 /// All fields, in the order of the specification's table, and the one that only the web client sends.
 const FIELDS: [&str; 10] = [
@@ -113,6 +113,19 @@ impl Success {
     }
 }
 
+/// A mail will be sent.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Mailed {
+    /// Those of `toUsers` who cannot be reached.
+    pub missing: Vec<String>,
+    /// Those of `messages` that are not in the room, when there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing_messages: Vec<String>,
+    /// Always true.
+    pub success: bool,
+}
+
 /// What is asked, understood as far as the body alone allows.
 #[derive(Debug, PartialEq, Eq)]
 struct Asked<'a> {
@@ -139,14 +152,18 @@ struct FileAsked<'a> {
 struct EmailAsked<'a> {
     users: Vec<&'a str>,
     addresses: Vec<&'a str>,
-    messages: Vec<&'a str>,
+    messages: Vec<String>,
+    subject: &'a str,
 }
 
-/// Exports a room's messages to a file.
+/// Exports a room's messages to a file, or chosen ones by e-mail.
 ///
-/// Requests for an export by e-mail are checked and then refused (`error-email-unavailable`): this version sends none.
-/// A file export is carried out after the answer, even if the server stops meanwhile; `Location` says where to ask how
+/// What is accepted is carried out after the answer, even if the server stops meanwhile; `Location` says where to ask how
 /// far it is. The same request while one is queued or running is answered with the same export.
+///
+/// By e-mail each recipient gets a mail of their own, unless the operator wants one for all. Refused are more recipients,
+/// messages or text than the operator allows (`error-too-many-recipients`, `error-too-many-messages`,
+/// `error-mail-too-large`), and recipients that the operator does not allow (`error-recipient-not-allowed`).
 #[utoipa::path(
     post,
     path = "/api/v1/rooms.export",
@@ -158,7 +175,8 @@ struct EmailAsked<'a> {
     responses(
         Refusals,
         BodyRefusals,
-        (status = 200, description = "Accepted, durably", body = Success, headers(
+        (status = 200, description = "Accepted, durably; by e-mail with `missing`, the users who cannot be reached, and \
+            `missingMessages`, the messages that are not in the room", body = Mailed, headers(
             ("Location" = String, description = "Where the export's state is told"),
             ("X-RateLimit-Limit" = u32, description = "Calls in an interval"),
             ("X-RateLimit-Remaining" = u32, description = "Calls left in this interval"),
@@ -217,10 +235,40 @@ async fn accept(
         Decision::NoRoom => return Err(ApiError::code("error-invalid-room")),
         Decision::NoAccess => return Err(ApiError::reason("error-not-allowed", "Not Allowed")),
     };
-    let file = match &asked.what {
-        What::File(file) => file,
-        What::Email(email) => return Err(refuse_email(http, &rid, email).await?),
+    let (enqueued, mut response) = match &asked.what {
+        What::File(file) => {
+            let enqueued = enqueue_file(http, caller, &asked, file).await?;
+            (enqueued, Success::response())
+        }
+        What::Email(email) => enqueue_mail(http, caller, &rid, email).await?,
     };
+    reached(Step::Answer);
+    http.service.wake.notify_one();
+    tracing::info!(
+        target: "audit",
+        user = caller.user.id.0,
+        username = caller.username,
+        rid = shown(asked.rid),
+        ip = %call.client,
+        job = enqueued.id.0,
+        existing = enqueued.existing,
+        by_override,
+        "export requested"
+    );
+    let location = format!("/api/v1/rooms.export.status?id={}", enqueued.id);
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// Writes an export to a file down.
+async fn enqueue_file(
+    http: &Http,
+    caller: &Caller,
+    asked: &Asked<'_>,
+    file: &FileAsked<'_>,
+) -> Result<Enqueued, ApiError> {
     let now = http.service.clock.now();
     let to = file.to.unwrap_or_else(|| end_of_day(now));
     if file.from.is_some_and(|from| from > to) {
@@ -237,36 +285,30 @@ async fn accept(
         from: file.from,
         to,
     };
+    let same = same(asked, file);
+    enqueue(http, caller, Work::FileExport(work), asked.rid, same).await
+}
+
+/// Writes a job down.
+async fn enqueue(
+    http: &Http,
+    caller: &Caller,
+    work: Work,
+    rid: &str,
+    same: String,
+) -> Result<Enqueued, ApiError> {
+    let now = http.service.clock.now();
     let job = NewJob {
         id: JobId(random::id()),
         owner: caller.user.id.clone(),
-        rid: Some(work.rid.clone()),
-        same: Some(same(&asked, file)),
-        work: Work::FileExport(work),
+        rid: Some(rid.to_owned()),
+        same: Some(same),
+        work,
         run_at: now,
     };
     reached(Step::Enqueue);
     let waiting = http.service.config.jobs.per_user_waiting;
-    let enqueued = http.service.queue.enqueue(&job, now, waiting).await?;
-    reached(Step::Answer);
-    http.service.wake.notify_one();
-    tracing::info!(
-        target: "audit",
-        user = caller.user.id.0,
-        username = caller.username,
-        rid = shown(asked.rid),
-        ip = %call.client,
-        job = enqueued.id.0,
-        existing = enqueued.existing,
-        by_override,
-        "export requested"
-    );
-    let mut response = Success::response();
-    let location = format!("/api/v1/rooms.export.status?id={}", enqueued.id);
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    Ok(http.service.queue.enqueue(&job, now, waiting).await?)
 }
 
 /// Reads the fields in the order of the specification's table; the first problem is the answer.
@@ -331,13 +373,19 @@ fn parse_email(fields: &Fields) -> Result<EmailAsked<'_>, ApiError> {
         }
         Some(messages) => messages,
     };
-    fields.required("subject")?;
+    let subject = fields.required("subject")?;
     let more = fields.optional("additionalEmails")?.unwrap_or_default();
     addresses.extend(more.split(','));
+    let mut seen = HashSet::new();
     Ok(EmailAsked {
         users,
         addresses: recipients("toEmails", addresses)?,
-        messages,
+        messages: messages
+            .into_iter()
+            .filter(|id| seen.insert(*id))
+            .map(str::to_owned)
+            .collect(),
+        subject,
     })
 }
 
@@ -356,71 +404,135 @@ fn recipients<'a>(name: &'static str, list: Vec<&'a str>) -> Result<Vec<&'a str>
     Ok(list)
 }
 
-/// Why an export by mail that its caller may make is not made: recipients that cannot be used, messages none of which
-/// is in the room, else that this version sends none (decisions 8 to 10).
-async fn refuse_email(
+/// Checks recipients and messages (decisions 8 to 10), and writes an export by mail down.
+async fn enqueue_mail(
     http: &Http,
+    caller: &Caller,
     room: &RoomId,
     asked: &EmailAsked<'_>,
-) -> Result<ApiError, ApiError> {
-    let refused = |code, details| ApiError::Refused {
-        code,
-        reason: None,
-        details,
+) -> Result<(Enqueued, Response), ApiError> {
+    let service = &http.service;
+    let config = &service.config.mail;
+    let Recipients { to, missing } = recipients::resolve(
+        &*service.directory,
+        config,
+        Some(&caller.user),
+        &asked.users,
+        &asked.addresses,
+    )
+    .await
+    .map_err(of_recipients)?;
+    if asked.messages.len() > config.max_messages {
+        return Err(ApiError::Refused {
+            code: "error-too-many-messages",
+            reason: Some("A mail cannot have so many messages; export them to a file"),
+            details: Some(json!({"count": asked.messages.len(), "limit": config.max_messages})),
+        });
+    }
+    let missing_messages = missing_messages(http, room, &asked.messages).await?;
+    if missing_messages.len() == asked.messages.len() {
+        return Err(ApiError::code("error-invalid-messages"));
+    }
+    if !config.messages {
+        return Err(ApiError::reason(
+            "error-email-unavailable",
+            "Export by e-mail is switched off here",
+        ));
+    }
+    if service.mailer.closed().await?.is_some() {
+        // Why is for the operator: `doctor` tells.
+        return Err(ApiError::reason(
+            "error-email-unavailable",
+            "Sending mail is not set up here",
+        ));
+    }
+    let key = json!([room.0, &to, asked.messages, asked.subject]);
+    let work = EmailExportWork {
+        rid: room.0.clone(),
+        messages: asked.messages.clone(),
+        recipients: to,
+        subject: asked.subject.to_owned(),
+        together: config.together,
     };
-    if asked.users.is_empty() && asked.addresses.is_empty() {
-        return Ok(refused("error-invalid-recipient", None));
-    }
-    let malformed = asked
-        .addresses
-        .iter()
-        .find(|address| !mail::is_address(address));
-    if let Some(address) = malformed {
-        let details = json!({"address": shown(address)});
-        return Ok(refused("error-invalid-email", Some(details)));
-    }
-    let mut missing = Vec::new();
-    for user in &asked.users {
-        if !has_address(http, user).await? {
-            missing.push(*user);
-        }
-    }
-    if asked.addresses.is_empty() && missing.len() == asked.users.len() {
-        let details = json!({"missing": missing});
-        return Ok(refused("error-invalid-recipient", Some(details)));
-    }
-    let messages: Vec<String> = asked.messages.iter().map(|&id| id.to_owned()).collect();
-    let mut found = http.service.source.chosen(room, &messages).await?;
-    if found.next_batch().await?.is_none() {
-        return Ok(refused("error-invalid-messages", None));
-    }
-    Ok(ApiError::reason(
-        "error-email-unavailable",
-        "Export by e-mail is not available in this version",
-    ))
+    let same = digest(&key);
+    let enqueued = enqueue(http, caller, Work::EmailExport(work), &room.0, same).await?;
+    let answer = Mailed {
+        missing,
+        missing_messages,
+        success: true,
+    };
+    Ok((enqueued, json_response(StatusCode::OK, &answer)))
 }
 
-/// Whether a username, or a user's id, leads to an address.
-async fn has_address(http: &Http, name: &str) -> Result<bool, ApiError> {
-    let directory = &http.service.directory;
-    let user = match directory
-        .find_user(&LoginName::Username(name.to_owned()))
-        .await?
-    {
-        Some(user) => Some(user),
-        None => directory.user(&UserId(name.to_owned())).await?,
+/// Those of the messages that are not in the room, or not to be seen there any more.
+async fn missing_messages(
+    http: &Http,
+    room: &RoomId,
+    asked: &[String],
+) -> Result<Vec<String>, ApiError> {
+    let limit = http.service.config.mail.max_bytes;
+    let mut cursor = http.service.source.chosen(room, asked).await?;
+    let (mut found, mut bytes) = (HashSet::new(), 0);
+    while let Some(batch) = cursor.next_batch().await? {
+        for doc in batch.docs() {
+            let message = Message::read(doc);
+            if message.visibility() == Visibility::Shown {
+                found.insert(message.id().into_owned());
+                bytes += doc.len() as u64;
+            }
+        }
+        if bytes > limit {
+            return Err(ApiError::Refused {
+                code: "error-mail-too-large",
+                reason: Some(
+                    "The text of these messages is too large for a mail; export them to a file",
+                ),
+                details: Some(json!({"limit": limit})),
+            });
+        }
+    }
+    let missing = asked.iter().filter(|id| !found.contains(*id));
+    Ok(missing.cloned().collect())
+}
+
+fn of_recipients(error: RecipientError) -> ApiError {
+    let refused = |code, reason, details| ApiError::Refused {
+        code,
+        reason,
+        details,
     };
-    Ok(user.is_some_and(|user| {
-        user.emails
-            .iter()
-            .any(|email| mail::is_address(&email.address))
-    }))
+    match error {
+        RecipientError::Nobody { missing } => refused(
+            "error-invalid-recipient",
+            None,
+            (!missing.is_empty()).then(|| json!({"missing": missing})),
+        ),
+        RecipientError::Malformed(address) => refused(
+            "error-invalid-email",
+            None,
+            Some(json!({"address": shown(&address)})),
+        ),
+        RecipientError::NotAllowed(asked) => refused(
+            "error-recipient-not-allowed",
+            Some("Mail to this recipient is not allowed here"),
+            Some(json!({"recipient": shown(&asked)})),
+        ),
+        RecipientError::TooMany { count, limit } => refused(
+            "error-too-many-recipients",
+            Some("These are more recipients than are allowed here"),
+            Some(json!({"count": count, "limit": limit})),
+        ),
+        RecipientError::Store(error) => error.into(),
+    }
 }
 
 /// What is equal for equal requests: the room, the form and the instants as they were asked. The end of today is not
 /// among them, so that a request without `dateTo` before midnight is the same as one after it.
 fn same(asked: &Asked<'_>, file: &FileAsked<'_>) -> String {
-    let key = json!([asked.rid, file.format.name(), file.from, file.to]);
+    digest(&json!([asked.rid, file.format.name(), file.from, file.to]))
+}
+
+fn digest(key: &Value) -> String {
     STANDARD.encode(Sha256::digest(key.to_string().as_bytes()))
 }
 

@@ -3,6 +3,7 @@
 //! A worker trusts the queue, not itself, about whether a job is its own: a process that was asleep for longer than its
 //! lease learns it from the first write that is refused, and removes what it made.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,21 +15,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::steps::{self, Step};
 use super::{
-    Claim, Claimed, Failure, Fence, Job, JobError, JobProgress, JobState, Outcome, QueueError,
-    Renewal, Settlement, Work,
+    Claim, Claimed, EmailExportWork, Failure, Fence, Job, JobError, JobProgress, JobState, NewJob,
+    Outcome, QueueError, Renewal, Settlement, Work,
 };
 use crate::app::Service;
 use crate::export;
 use crate::export::progress::{Phase, Progress, Snapshot};
-use crate::mail::MailError;
-use crate::mail::ready::send_ready;
+use crate::mail::messages::{ComposeError, Undelivered, send_messages};
+use crate::mail::notice::send_notice;
+use crate::mail::{MailError, Occasion};
+use crate::store::StoreError;
 use crate::store::user_data::UserDataFile;
 use crate::telemetry;
 use crate::words::chain;
 
-/// Attempts of a mail, instead of `jobs.attempts`: a mail server may be away for hours. With the default wait these take
-/// some eight hours.
-const MAIL_ATTEMPTS: u32 = 20;
+/// Attempts of a mail after which it is given up when its worker dies again; a server that is away is tried for
+/// `mail.give_up`, whatever the number.
+const MAIL_ATTEMPTS: u32 = 100;
 /// No wait between attempts is longer.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// How often the end of a job is tried to be written, a heartbeat apart; after that its lease runs out.
@@ -55,10 +58,9 @@ impl Worker {
         let jobs = &worker.service.config.jobs;
         let store = worker.service.exports.describe();
         tracing::info!(workers = jobs.workers, store, "worker started");
-        let [exports, mails] = Work::KINDS;
-        let mut exports = Lane::new(exports, jobs.attempts, jobs.workers);
+        let mut exports = Lane::new(&[Work::FILE_EXPORT], jobs.attempts, jobs.workers);
         // A mail waits for its server, which may be silent: exports do not wait with it.
-        let mut mails = Lane::new(mails, MAIL_ATTEMPTS, jobs.workers.min(1));
+        let mut mails = Lane::new(Work::MAILS, MAIL_ATTEMPTS, jobs.workers.min(1));
         while !soft.is_cancelled() && !hard.is_cancelled() {
             for lane in [&mut mails, &mut exports] {
                 while lane.is_free()
@@ -101,7 +103,7 @@ impl Worker {
         let now = self.service.clock.now();
         let claim = Claim {
             worker: &self.name,
-            kinds: &[lane.kind],
+            kinds: lane.kinds,
             now,
             until: later(now, jobs.lease),
             per_owner: jobs.per_user_running,
@@ -131,7 +133,40 @@ impl Worker {
         let took = Duration::from_millis(took.try_into().unwrap_or_default());
         tracing::warn!(job = job.id.0, "the job has lost its worker");
         tell(job, &settlement, took);
+        if let Settlement::Failed(_) = settlement {
+            self.announce(job).await;
+        }
         self.clean(job, None).await;
+    }
+
+    /// Writes down the mail that says that an export failed. Before the failure itself is, so that neither is there without
+    /// the other; the mail waits for it. Not to be written down is no reason not to fail.
+    async fn announce(&self, job: &Job) {
+        if !matches!(job.work, Some(Work::FileExport(_))) {
+            return;
+        }
+        let service = &self.service;
+        let wanted = async || {
+            let Some(owner) = service.directory.user(&job.owner).await? else {
+                return Ok(false);
+            };
+            let obstacle = service.mailer.obstacle(&owner, Occasion::Failed).await?;
+            Ok::<_, StoreError>(obstacle.is_none())
+        };
+        match wanted().await {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(error) => {
+                tracing::warn!(job = job.id.0, %error, "mail settings cannot be read");
+            }
+        }
+        let mut notice = export::job::notice(service, job);
+        // By then the failure is written.
+        notice.run_at = later(notice.run_at, service.config.jobs.heartbeat);
+        let now = service.clock.now();
+        if let Err(error) = service.queue.enqueue(&notice, now, u32::MAX).await {
+            tracing::warn!(job = job.id.0, %error, "the mail about the failure cannot be written down");
+        }
     }
 
     async fn work(self: Arc<Self>, job: Job, fence: Fence) {
@@ -165,6 +200,9 @@ impl Worker {
         }
         if file.is_some() {
             steps::reached(Step::Record);
+        }
+        if let Settlement::Failed(_) = settlement {
+            self.announce(&job).await;
         }
         let settlement = match self.settle(&fence, &settlement).await {
             // Asked for after the last heartbeat.
@@ -264,16 +302,17 @@ impl Worker {
     }
 
     fn settlement(&self, failure: Failure, job: &Job, claim: Kept) -> Settlement {
-        let jobs = &self.service.config.jobs;
-        let attempts = match job.work {
-            Some(Work::ReadyMail(_)) => MAIL_ATTEMPTS,
-            _ => jobs.attempts,
+        let config = &self.service.config;
+        let now = self.service.clock.now();
+        let again = match job.work {
+            Some(Work::FileExport(_)) | None => job.attempt < config.jobs.attempts,
+            Some(_) => now < later(job.created_at, config.mail.give_up),
         };
         match failure {
             _ if claim == Kept::Unwanted => Settlement::Cancelled,
             Failure::Cancelled => Settlement::Released,
-            Failure::Passing(error) if job.attempt < attempts => Settlement::Retry {
-                at: later(self.service.clock.now(), wait(jobs.backoff, job.attempt)),
+            Failure::Passing(error) if again => Settlement::Retry {
+                at: later(now, wait(config.jobs.backoff, job.attempt)),
                 error,
             },
             Failure::Final(error) | Failure::Passing(error) => Settlement::Failed(error),
@@ -339,18 +378,18 @@ impl Worker {
     }
 }
 
-/// Jobs of one kind, and how many of them run at a time.
+/// Jobs of some kinds, and how many of them run at a time.
 struct Lane {
-    kind: &'static str,
+    kinds: &'static [&'static str],
     attempts: u32,
     slots: usize,
     running: JoinSet<()>,
 }
 
 impl Lane {
-    fn new(kind: &'static str, attempts: u32, slots: usize) -> Self {
+    fn new(kinds: &'static [&'static str], attempts: u32, slots: usize) -> Self {
         Self {
-            kind,
+            kinds,
             attempts,
             slots,
             running: JoinSet::new(),
@@ -385,32 +424,104 @@ async fn carry_out(
             export::job::run(&service, &job, &fence, work, progress, stop).await
         }
         Some(Work::ReadyMail(work)) => {
-            let sent = tokio::select! {
-                sent = send_ready(&service, &job, work) => sent,
-                () = stop.cancelled() => return Err(Failure::Cancelled),
-            };
-            let outcome = sent.map_err(|error| {
-                let told = chain(&error);
-                tracing::warn!(
-                    job = job.id.0,
-                    attempt = job.attempt,
-                    error = told,
-                    "mail not sent"
-                );
-                of_mail(&error)
-            })?;
-            steps::reached(Step::MailSent);
-            Ok(Settlement::Done {
-                outcome,
-                file: None,
-                then: Vec::new(),
-            })
+            let sent = async { Ok(send_notice(&service, &job, work).await?) };
+            deliver(&job, stop, Box::pin(sent)).await
         }
+        Some(Work::MessagesMail(work)) => {
+            deliver(&job, stop, Box::pin(send_messages(&service, &job, work))).await
+        }
+        Some(Work::EmailExport(work)) => Ok(Settlement::Done {
+            outcome: Outcome::default(),
+            file: None,
+            then: mails(&service, &job, work),
+        }),
         None => {
             tracing::error!(job = job.id.0, "what is to be done cannot be read");
             Err(Failure::Final(JobError::internal()))
         }
     }
+}
+
+/// Waits for a mail to be sent, or for the wish to stop.
+async fn deliver(
+    job: &Job,
+    stop: CancellationToken,
+    sent: impl Future<Output = Result<Outcome, Undelivered>>,
+) -> Result<Settlement, Failure> {
+    let sent = tokio::select! {
+        sent = sent => sent,
+        () = stop.cancelled() => return Err(Failure::Cancelled),
+    };
+    let outcome = sent.map_err(|error| {
+        let told = chain(&error);
+        tracing::warn!(
+            job = job.id.0,
+            attempt = job.attempt,
+            error = told,
+            "mail not sent"
+        );
+        match error {
+            Undelivered::Mail(error) => of_mail(&error),
+            Undelivered::Compose(error) => of_composition(&error),
+            Undelivered::Said(error) => Failure::Final(error),
+        }
+    })?;
+    steps::reached(Step::MailSent);
+    Ok(Settlement::Done {
+        outcome,
+        file: None,
+        then: Vec::new(),
+    })
+}
+
+/// The jobs of the mails of an export by mail.
+fn mails(service: &Service, job: &Job, work: &EmailExportWork) -> Vec<NewJob> {
+    let now = service.clock.now();
+    work.mails(&job.id)
+        .into_iter()
+        .map(|(id, work)| NewJob {
+            id,
+            owner: job.owner.clone(),
+            rid: job.rid.clone(),
+            work: Work::MessagesMail(work),
+            same: None,
+            run_at: now,
+        })
+        .collect()
+}
+
+/// What is told of a mail that was not written.
+fn of_composition(error: &ComposeError) -> Failure {
+    match error {
+        ComposeError::Nothing => Failure::Final(JobError::new(
+            "messages-gone",
+            "None of the messages is in the room any more, so there is nothing to send.",
+        )),
+        // These sentences name limits and nothing else.
+        ComposeError::TooMany(_) => {
+            Failure::Final(JobError::new("too-many-messages", sentence(error)))
+        }
+        ComposeError::TooLarge(_) => {
+            Failure::Final(JobError::new("mail-too-large", sentence(error)))
+        }
+        ComposeError::Store(_) | ComposeError::Export(_) => Failure::Passing(JobError::new(
+            "workspace-unreadable",
+            "The mail was not sent: what it is about could not be read. If that stays so, ask the administrator to look at the server's log.",
+        )),
+    }
+}
+
+/// An error as a sentence.
+fn sentence(error: &ComposeError) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase);
+    first
+        .into_iter()
+        .flatten()
+        .chain(letters)
+        .chain(['.'])
+        .collect()
 }
 
 /// What is told of a mail that was not sent. Where the server is and what it said goes to the log.
@@ -430,11 +541,11 @@ fn of_mail(error: &MailError) -> Failure {
         )),
         MailError::Unusable(_) => Failure::Final(JobError::new(
             "mail-unusable",
-            "The mail was not sent: your address, or something else in it, cannot be used in a mail.",
+            "The mail was not sent: its address, or something else in it, cannot be used with this mail server.",
         )),
         MailError::Refused(_) => Failure::Final(JobError::new(
             "mail-refused",
-            "The mail was not sent: the mail server refused it for good. Look at your address, or ask the administrator to look at the server's log.",
+            "The mail was not sent: the mail server refused it for good. Look at its address, or ask the administrator to look at the server's log.",
         )),
     }
 }
@@ -464,6 +575,8 @@ fn tell(job: &Job, settlement: &Settlement, took: Duration) {
     let kind = match &job.work {
         Some(Work::FileExport(_)) => "file_export",
         Some(Work::ReadyMail(_)) => "ready_mail",
+        Some(Work::EmailExport(_)) => "email_export",
+        Some(Work::MessagesMail(_)) => "messages_mail",
         None => "unknown",
     };
     let seconds = took.as_secs_f64();

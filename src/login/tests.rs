@@ -113,6 +113,7 @@ fn user(name: &str) -> User {
         active: true,
         roles: vec!["user".to_owned()],
         language: None,
+        utc_offset: None,
         tokens: Vec::new(),
         password: Some(bcrypt::hash(digest.hex(), 4).unwrap()),
         totp: None,

@@ -1,27 +1,37 @@
 //! Hands mails to an SMTP server: the only file that knows the protocol's library.
 //!
-//! One connection for each mail: mails are few, and a server that was restarted is not noticed by a kept connection.
+//! A connection that has sent a mail may be kept for the next one; it is asked whether it still lives before it is used.
 
-use std::fmt::Display;
 use std::future::Future;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use lettre::message::header::{self, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
+use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 
-use super::{Mail, MailError};
+use super::MailError;
 use crate::words;
+
+/// A connection to a server that is ready for a mail.
+pub(super) type Connection = AsyncSmtpConnection;
+
+/// How long a connection is kept without being used; servers close theirs after some minutes (RFC 5321 §4.5.3.2).
+pub(super) const KEPT: Duration = Duration::from_secs(30);
+/// A mail is handed on in pieces of this size: the library copies each.
+const PIECE: usize = 64 << 10;
+/// Bytes per second that a server takes at least; a slower one has failed.
+const SLOWEST: u64 = 16 << 10;
 
 /// Answers to a mail that say that it came without the login or the encryption that the server wants (RFC 4954 §6,
 /// RFC 3207 §4): about the set-up, not about the mail.
 const NOT_LET_IN: u16 = 530;
 
 /// A mail server and how to talk to it. Has no `Debug` form, because of the password.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Server {
     /// Name or address.
     pub(super) host: String,
@@ -65,13 +75,21 @@ impl Server {
     }
 
     async fn in_time<T>(&self, step: impl Future<Output = T>) -> Result<T, MailError> {
-        match tokio::time::timeout(self.timeout, step).await {
+        self.within(self.timeout, step).await
+    }
+
+    async fn within<T>(
+        &self,
+        time: Duration,
+        step: impl Future<Output = T>,
+    ) -> Result<T, MailError> {
+        match tokio::time::timeout(time, step).await {
             Ok(result) => Ok(result),
             Err(_) => Err(MailError::Later(format!(
                 "{}:{} did not answer within {} s",
                 self.host,
                 self.port,
-                self.timeout.as_secs_f32()
+                time.as_secs_f32()
             ))),
         }
     }
@@ -155,38 +173,94 @@ impl Server {
     }
 }
 
-/// Whether this is a mail address.
-pub(super) fn is_address(text: &str) -> bool {
-    text.parse::<lettre::Address>().is_ok()
+/// Connects, encrypts, logs in.
+pub(super) async fn connect(server: &Server) -> Result<Connection, MailError> {
+    // The library's futures are large.
+    Box::pin(server.connect()).await
 }
 
-/// Whether this is a mail address, alone or as `Name <address>`.
-pub(super) fn is_mailbox(text: &str) -> bool {
-    text.parse::<Mailbox>().is_ok()
+/// Whether a kept connection still answers.
+pub(super) async fn is_alive(server: &Server, connection: &mut Connection) -> bool {
+    !connection.has_broken()
+        && matches!(server.in_time(connection.test_connected()).await, Ok(true))
 }
 
-/// Sends a mail, only its text when `plain`.
+/// Ends a conversation. How does not matter any more: what was sent is the server's.
+pub(super) async fn quit(server: &Server, mut connection: Connection) {
+    let _ = Box::pin(server.step(connection.quit())).await;
+}
+
+/// Sends a mail that is in several pieces. Recipients that the server refused while it took others are told, each with the
+/// server's words. After an error the connection is of no use any more.
 pub(super) async fn send(
     server: &Server,
-    sender: &str,
-    mail: &Mail,
-    plain: bool,
-) -> Result<(), MailError> {
-    let message = message(sender, mail, plain)?;
-    let mut connection = server.connect().await?;
-    let formatted = message.formatted();
-    server
-        .in_time(connection.send(message.envelope(), &formatted))
-        .await?
-        .map_err(|error| server.failed(&error))?;
-    // The mail is the server's now; how the conversation ends does not matter any more.
-    let _ = server.step(connection.quit()).await;
-    Ok(())
+    connection: &mut Connection,
+    from: &Address,
+    to: &[Address],
+    pieces: &[&[u8]],
+) -> Result<Vec<(String, String)>, MailError> {
+    let sent = Box::pin(converse(server, connection, from, to, pieces)).await;
+    if sent.is_err() {
+        let _ = server.in_time(connection.abort()).await;
+    }
+    sent
+}
+
+async fn converse(
+    server: &Server,
+    connection: &mut Connection,
+    from: &Address,
+    to: &[Address],
+    pieces: &[&[u8]],
+) -> Result<Vec<(String, String)>, MailError> {
+    let mut parameters = Vec::new();
+    let beyond_ascii = to
+        .iter()
+        .chain([from])
+        .find(|address| !AsRef::<str>::as_ref(*address).is_ascii());
+    if let Some(address) = beyond_ascii {
+        if !connection
+            .server_info()
+            .supports_feature(Extension::SmtpUtfEight)
+        {
+            return Err(MailError::Unusable(format!(
+                "the address `{address}` needs a mail server with SMTPUTF8, which {}:{} is not",
+                server.host, server.port
+            )));
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    let answer = server.in_time(connection.command(Mail::new(Some(from.clone()), parameters)));
+    answer.await?.map_err(|error| server.failed(&error))?;
+    let mut refused = Vec::new();
+    let mut worst = None;
+    for address in to {
+        let answer = server.in_time(connection.command(Rcpt::new(address.clone(), Vec::new())));
+        if let Err(error) = answer.await? {
+            // Without an answer there is no conversation to go on with.
+            if error.status().is_none() {
+                return Err(server.failed(&error));
+            }
+            refused.push((address.to_string(), words::one_line(&error.to_string())));
+            worst = Some(error);
+        }
+    }
+    if let Some(error) = worst.filter(|_| refused.len() == to.len()) {
+        return Err(server.failed(&error));
+    }
+    let answer = server.in_time(connection.command(Data));
+    answer.await?.map_err(|error| server.failed(&error))?;
+    let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
+    let time = server.timeout + Duration::from_secs(bytes as u64 / SLOWEST);
+    let pieces = pieces.iter().flat_map(|piece| piece.chunks(PIECE));
+    let answer = server.within(time, connection.message_iter(pieces));
+    answer.await?.map_err(|error| server.failed(&error))?;
+    Ok(refused)
 }
 
 /// Connects and logs in, and says what was found.
 pub(super) async fn check(server: &Server) -> Result<String, MailError> {
-    let mut connection = server.connect().await?;
+    let connection = connect(server).await?;
     let found = format!(
         "{}:{} answers, {}{}",
         server.host,
@@ -202,112 +276,13 @@ pub(super) async fn check(server: &Server) -> Result<String, MailError> {
             ""
         },
     );
-    let _ = server.step(connection.quit()).await;
+    quit(server, connection).await;
     Ok(found)
-}
-
-/// The mail as it is sent. Texts are put on one line before they become headers, so that none can add a header.
-fn message(sender: &str, mail: &Mail, plain: bool) -> Result<Message, MailError> {
-    let unusable = |what: &str, error: &dyn Display| {
-        MailError::Unusable(words::one_line(&format!("{what}: {error}")))
-    };
-    let from: Mailbox = sender
-        .parse()
-        .map_err(|error| unusable(&format!("the sender `{sender}`"), &error))?;
-    let address = mail
-        .to
-        .address
-        .parse()
-        .map_err(|error| unusable(&format!("the address `{}`", mail.to.address), &error))?;
-    let name = mail.to.name.as_deref().map(words::one_line);
-    let id = &mail.message_id;
-    if !id
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && !b"<>".contains(&byte))
-    {
-        return Err(MailError::Unusable(format!(
-            "the Message-ID {id:?} cannot be sent"
-        )));
-    }
-    let date = SystemTime::UNIX_EPOCH
-        + Duration::from_millis(u64::try_from(mail.date).unwrap_or_default());
-    // Keeps holiday notices and mailing lists from answering (RFC 3834 §5).
-    let automatic = HeaderValue::new(
-        HeaderName::new_from_ascii_str("Auto-Submitted"),
-        "auto-generated".to_owned(),
-    );
-    let builder = Message::builder()
-        .from(from)
-        .to(Mailbox::new(name, address))
-        .subject(words::one_line(&mail.subject))
-        .message_id(Some(format!("<{id}>")))
-        .header(header::Date::new(date))
-        .raw_header(automatic);
-    let text = SinglePart::plain(mail.text.clone());
-    let message = match mail.html.as_ref().filter(|_| !plain) {
-        Some(html) => builder.multipart(
-            MultiPart::alternative()
-                .singlepart(text)
-                .singlepart(SinglePart::html(html.clone())),
-        ),
-        None => builder.singlepart(text),
-    };
-    message.map_err(|error| unusable("the mail", &error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::Address;
-
-    fn mail(name: &str, subject: &str) -> Mail {
-        Mail {
-            to: Address {
-                name: Some(name.to_owned()),
-                address: "to@example.org".to_owned(),
-            },
-            subject: subject.to_owned(),
-            text: "text".to_owned(),
-            html: None,
-            message_id: "a@b".to_owned(),
-            date: 1_700_000_000_000,
-        }
-    }
-
-    #[test]
-    fn no_text_adds_a_header() {
-        for evil in [
-            "x\r\nBcc: evil@example.org",
-            "x\nBcc: evil@example.org",
-            "x\rBcc: evil@example.org",
-            "x\r\n\r\nbody",
-            "ü\r\nBcc: evil@example.org",
-            "\u{2028}Bcc: evil@example.org\0",
-        ] {
-            for mail in [mail(evil, "subject"), mail("name", evil)] {
-                let formatted = message("from@example.org", &mail, true)
-                    .unwrap()
-                    .formatted();
-                let text = String::from_utf8(formatted).unwrap();
-                let (head, body) = text.split_once("\r\n\r\n").unwrap();
-                assert_eq!(body.trim_end(), "text", "{evil:?}: {text}");
-                assert!(
-                    !head.replace("\r\n", "\n").contains('\r')
-                        && !head
-                            .lines()
-                            .any(|line| line.to_lowercase().starts_with("bcc")),
-                    "{evil:?}: {text}"
-                );
-            }
-            let mut id = mail("name", "subject");
-            id.message_id = evil.to_owned();
-            assert!(matches!(
-                message("from@example.org", &id, true),
-                Err(MailError::Unusable(_))
-            ));
-            assert!(!is_address(&format!("to@example.org{evil}")), "{evil:?}");
-        }
-    }
 
     #[test]
     fn a_password_needs_a_server_that_can_be_trusted() {

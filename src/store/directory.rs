@@ -47,6 +47,8 @@ pub struct User {
     pub roles: Vec<String>,
     /// `language`, never empty.
     pub language: Option<String>,
+    /// `utcOffset`: hours that the user's clock is ahead of UTC.
+    pub utc_offset: Option<f64>,
     /// `services.resume.loginTokens`.
     pub tokens: Vec<LoginToken>,
     /// `services.password.bcrypt`.
@@ -78,6 +80,13 @@ impl User {
             active: is_true(doc, "active"),
             roles: texts_at(doc, &["roles"]),
             language: text_at(doc, &["language"]),
+            utc_offset: match doc.get("utcOffset") {
+                Some(Value::Double(hours)) => Some(hours),
+                other => other
+                    .and_then(Value::integer)
+                    .and_then(|hours| i32::try_from(hours).ok())
+                    .map(f64::from),
+            },
             tokens: documents_at(services, &["resume", "loginTokens"])
                 .filter_map(LoginToken::read)
                 .collect(),

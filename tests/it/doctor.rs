@@ -165,7 +165,17 @@ fn what_is_wrong_is_named_with_its_repair() {
         ),
         (&[&file], "exports", "fail", "workspace.db"),
         (&[&nowhere], "files", "fail", "nowhere"),
-        (&["mail.ready=false"], "mail", "ok", "switched off"),
+        (
+            &[
+                "mail.ready=false",
+                "mail.failed=false",
+                "mail.messages=false",
+            ],
+            "mail",
+            "ok",
+            "switched off",
+        ),
+        (&["mail.ready=false"], "mail", "ok", "answers"),
         (&["mail.from=nobody"], "mail", "warn", "no mail address"),
         (
             &["mail.host=127.0.0.1", "mail.port=1"],

@@ -147,6 +147,8 @@ impl Bed {
             "jobs.heartbeat=200ms",
             "jobs.poll=100ms",
             "jobs.backoff=10ms",
+            // Without a server there are no mails, and the store holds exports only.
+            "mail.transport=smtp",
         ];
         for setting in usual.iter().chain(settings) {
             command.args(["--set", setting]);
@@ -568,6 +570,7 @@ async fn service(bed: &Bed, clock: Clock, settings: &[(&str, &str)]) -> Service 
             format!("sqlite:{}", bed.exported.database.display()),
         ),
         ("store.directory", bed.exported.store.display().to_string()),
+        ("mail.transport", "smtp".to_owned()),
     ];
     flags.extend(
         settings

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bson::{Bson, doc};
 use export_room::config::Config;
-use export_room::mail::{Address, Mail, MailError, Mailer};
+use export_room::mail::{Address, Mail, MailError, Mailer, Occasion, mime};
 use export_room::store::directory::{Directory, UserId};
 use export_room::store::sqlite::SqliteDirectory;
 
@@ -16,7 +16,7 @@ use crate::support::mail::MailServer;
 
 /// A workspace with these settings, and a user with these addresses.
 struct World {
-    _place: tempfile::TempDir,
+    place: tempfile::TempDir,
     directory: Arc<dyn Directory>,
 }
 
@@ -38,10 +38,7 @@ impl World {
         let workspace = place.path().join("workspace.db");
         import_quietly(&dump.write(Form::Directory, place.path()), &workspace);
         let directory = Arc::new(SqliteDirectory::open(&workspace).unwrap());
-        Self {
-            _place: place,
-            directory,
-        }
+        Self { place, directory }
     }
 
     fn mailer(&self, flags: &[(&str, &str)]) -> Mailer {
@@ -51,19 +48,25 @@ impl World {
             .collect();
         let nothing = Some(Path::new("/dev/null"));
         let config = Config::load(nothing, std::iter::empty(), &flags).unwrap();
-        Mailer::new(config.mail, Arc::clone(&self.directory))
+        Mailer::new(
+            config.mail,
+            self.place.path().join("outbox"),
+            Arc::clone(&self.directory),
+        )
     }
 }
 
+const TEXT: &str = "Grüße,\n.\nhttps://chat.example.org/data-export/x\n";
+
 fn mail() -> Mail {
     Mail {
-        to: Address {
+        to: vec![Address {
             name: Some("Zoë \"Z\" 🚀, Zimmer".to_owned()),
             address: "zoe@example.org".to_owned(),
-        },
+        }],
+        reply_to: None,
         subject: "Export of #größe is ready — and this subject is so long that it needs more than one line of a header".to_owned(),
-        text: "Grüße,\n.\nhttps://chat.example.org/data-export/x\n".to_owned(),
-        html: Some("<p>Grüße</p>".to_owned()),
+        content: mime::content("job", TEXT, Some("<p>Grüße</p>"), Vec::new()),
         message_id: "job@chat.example.org".to_owned(),
         date: 1_700_000_000_000,
     }
@@ -101,27 +104,15 @@ async fn a_mail_arrives_as_it_was_meant() {
     }
     assert_eq!(
         arrived["names"].as_array().unwrap().len(),
-        4 + 8,
+        5 + 8,
         "{arrived}"
     );
-    assert_eq!(arrived["parts"]["text/plain"], mail().text);
+    assert_eq!(arrived["parts"]["text/plain"], TEXT);
     assert_eq!(
         arrived["parts"]["text/html"].as_str().unwrap().trim(),
         "<p>Grüße</p>"
     );
     assert_eq!(arrived["defects"].as_array().unwrap().len(), 0, "{arrived}");
-}
-
-#[tokio::test]
-async fn a_workspace_that_wants_text_gets_text() {
-    let server = MailServer::start(&[]);
-    let mut settings = settings(server.port);
-    settings.push(("email_plain_text_only", true.into()));
-    let world = World::new(&settings, &Bson::Null);
-    world.mailer(&[]).send(&mail()).await.unwrap();
-    let arrived = server.mail(1);
-    assert_eq!(arrived["parts"]["text/plain"], mail().text);
-    assert_eq!(arrived["parts"].as_object().unwrap().len(), 1, "{arrived}");
 }
 
 #[tokio::test]
@@ -241,7 +232,7 @@ async fn an_address_that_is_none_is_not_tried() {
     let world = World::new(&settings(server.port), &Bson::Null);
     for address in ["", "nobody", "a@b\r\nBcc: c@d", "a b@c", "a@b, c@d"] {
         let mut mail = mail();
-        mail.to.address = address.to_owned();
+        mail.to[0].address = address.to_owned();
         let error = world.mailer(&[]).send(&mail).await.unwrap_err();
         assert!(
             matches!(error, MailError::Unusable(_)),
@@ -259,7 +250,7 @@ async fn why_no_mail_is_sent_is_said() {
         ])
     };
     let all = settings(1);
-    let cases: [(&[_], _, &[_], Option<&str>); 8] = [
+    let cases: [(&[_], _, &[_], Option<&str>); 9] = [
         (&all, address(true), &[], None),
         (&all, address(false), &[], None),
         (
@@ -268,7 +259,13 @@ async fn why_no_mail_is_sent_is_said() {
             &[("mail.ready", "false")],
             Some("mail.ready"),
         ),
-        (&all[3..], address(true), &[], Some("mail.host")),
+        (&all[3..], address(true), &[], None),
+        (
+            &all[3..],
+            address(true),
+            &[("mail.transport", "smtp")],
+            Some("mail.host"),
+        ),
         (&all[..3], address(true), &[], Some("mail.from")),
         (
             &all,
@@ -292,7 +289,11 @@ async fn why_no_mail_is_sent_is_said() {
             .await
             .unwrap()
             .unwrap();
-        let obstacle = world.mailer(flags).obstacle(&user).await.unwrap();
+        let obstacle = world
+            .mailer(flags)
+            .obstacle(&user, Occasion::Ready)
+            .await
+            .unwrap();
         match (&obstacle, expected) {
             (None, None) => {}
             (Some(obstacle), Some(part)) => assert!(obstacle.contains(part), "{obstacle}"),

@@ -14,6 +14,7 @@ mod crash;
 mod directory;
 mod doctor;
 mod download;
+mod email;
 mod endpoint;
 mod exports;
 mod fuzz_seeds;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -65,12 +65,12 @@ impl MailServer {
     pub(crate) fn mail(&self, number: usize) -> Value {
         let path = self.directory.path().join(format!("{number}.eml"));
         wait_for("a mail", || path.exists().then_some(()));
-        let output = python("tests/support/read_mail.py")
-            .arg(text(&path))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        read(&path)
+    }
+
+    /// The mails accepted so far, when they are so many; waits for them.
+    pub(crate) fn mails(&self, count: usize) -> Vec<Value> {
+        (1..=count).map(|number| self.mail(number)).collect()
     }
 }
 
@@ -80,4 +80,14 @@ impl Drop for MailServer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A mail in a file, as Python reads it.
+pub(crate) fn read(path: &Path) -> Value {
+    let output = python("tests/support/read_mail.py")
+        .arg(text(path))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -1,6 +1,6 @@
 """A real SMTP server for the tests.
 
-    python mail_server.py DIRECTORY [--starttls | --tls] [--user USER --password PASSWORD] [--later N] [--refuse]
+    python mail_server.py DIRECTORY [--starttls | --tls] [--user USER --password PASSWORD] [OPTION...]
 
 Listens on a free port of 127.0.0.1 and prints it.  Each mail that is accepted becomes DIRECTORY/<n>.eml, with the
 envelope in headers in front (X-Envelope-From, X-Envelope-To, X-Encrypted, X-User).
@@ -10,6 +10,10 @@ envelope in headers in front (X-Envelope-From, X-Envelope-To, X-Encrypted, X-Use
 --user       want a login
 --later N    answer 451 to the first N mails
 --refuse     answer 550 to every recipient
+--refuse-one ADDRESS  answer 550 to this one
+--die N      close the first N connections in the middle of DATA
+--utf8       know SMTPUTF8
+--stall      say yes to STARTTLS, and nothing from then on
 --silent     accept connections and say nothing
 """
 
@@ -23,14 +27,35 @@ import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 
+class Conversation(SMTP):
+    """The library's, which can be told to fail where it does not."""
+
+    async def smtp_DATA(self, arg):
+        if self.event_handler.die:
+            self.event_handler.die -= 1
+            await self.push("354 go ahead")
+            await self._reader.read(100)
+            self.transport.abort()
+            return
+        await super().smtp_DATA(arg)
+
+    async def smtp_STARTTLS(self, arg):
+        if self.event_handler.options.stall:
+            await self.push("220 go ahead")
+            await asyncio.sleep(3600)
+        await super().smtp_STARTTLS(arg)
+
+
 class Post:
     def __init__(self, options):
         self.options = options
         self.later = options.later
+        self.die = options.die
+        self.connections = 0
         self.accepted = 0
 
     async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
-        if self.options.refuse:
+        if self.options.refuse or address == self.options.refuse_one:
             return "550 5.1.1 nobody of this name here"
         envelope.rcpt_tos.append(address)
         return "250 OK"
@@ -44,6 +69,7 @@ class Post:
             f"X-Envelope-From: {envelope.mail_from}",
             f"X-Envelope-To: {', '.join(envelope.rcpt_tos)}",
             f"X-Encrypted: {'yes' if server.transport.get_extra_info('sslcontext') else 'no'}",
+            f"X-Connection: {self.connections}",
             f"X-User: {session.auth_data.login.decode() if session.auth_data else ''}",
         ]
         directory = Path(self.options.directory)
@@ -77,10 +103,14 @@ async def main():
     parser.add_argument("--password")
     parser.add_argument("--later", type=int, default=0)
     parser.add_argument("--refuse", action="store_true")
+    parser.add_argument("--refuse-one")
+    parser.add_argument("--die", type=int, default=0)
+    parser.add_argument("--utf8", action="store_true")
+    parser.add_argument("--stall", action="store_true")
     parser.add_argument("--silent", action="store_true")
     options = parser.parse_args()
     post = Post(options)
-    context = certificate() if options.tls or options.starttls else None
+    context = certificate() if options.tls or options.starttls or options.stall else None
 
     def authenticate(server, session, envelope, mechanism, data):
         right = isinstance(data, LoginPassword) and data == LoginPassword(
@@ -91,15 +121,18 @@ async def main():
     def conversation():
         if options.silent:
             return asyncio.Protocol()
-        return SMTP(
+        post.connections += 1
+        return Conversation(
             post,
-            tls_context=context if options.starttls else None,
+            tls_context=None if options.tls else context,
             require_starttls=options.starttls,
             authenticator=authenticate if options.user else None,
             auth_required=bool(options.user),
             auth_require_tls=False,
             ident="test",
             hostname="localhost",
+            enable_SMTPUTF8=options.utf8,
+            data_size_limit=64 << 20,
         )
 
     loop = asyncio.get_running_loop()

@@ -447,6 +447,8 @@ pub(crate) fn serve(home: &Path, settings: &[&str]) -> Command {
         store.as_str(),
         "log.format=json",
         "rate_limit.enabled=false",
+        // Without a server there are no mails, and the store holds exports only.
+        "mail.transport=smtp",
     ];
     for setting in usual.iter().chain(settings) {
         command.args(["--set", setting]);

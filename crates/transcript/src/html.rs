@@ -5,7 +5,7 @@
 //! waits in memory and is written last: only then are the counts known that its header shows.
 
 mod body;
-mod escape;
+pub(crate) mod escape;
 mod page;
 
 use jiff::tz::TimeZone;

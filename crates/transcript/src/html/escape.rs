@@ -8,7 +8,7 @@ use crate::scan::{Special, plain_prefix};
 ///
 /// Control characters become their visible pictures (U+2400…), except tab and line breaks; what is not UTF-8 becomes
 /// U+FFFD.
-pub(super) fn text(out: &mut Vec<u8>, text: &[u8]) {
+pub(crate) fn text(out: &mut Vec<u8>, text: &[u8]) {
     let (plain, rest) = text.split_at(plain_prefix(text, SPECIALS));
     out.extend_from_slice(plain);
     if !rest.is_empty() {
@@ -135,7 +135,7 @@ const SPECIAL: [bool; 256] = {
 };
 
 /// Writes several lines: line breaks of any kind become `<br>`.
-pub(super) fn lines(out: &mut Vec<u8>, text: &[u8]) {
+pub(crate) fn lines(out: &mut Vec<u8>, text: &[u8]) {
     for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
         if index > 0 {
             out.extend_from_slice(b"<br>\n");
