@@ -16,13 +16,13 @@ use clap::Args;
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 
-use super::export::{DEFAULT_LEVEL, ProgressOption, export, find_room};
+use super::export::{ProgressOption, export, find_room};
 use super::serve::serve;
 use super::service::Shutdown;
 use super::{INCOMPLETE, import};
 use crate::app::{Address, App};
 use crate::config::Config;
-use crate::export::request::{ExportRequest, Format, cores};
+use crate::export::request::{DEFAULT_LEVEL, ExportRequest, Format, cores};
 use crate::store::Window;
 use crate::telemetry;
 

@@ -25,12 +25,10 @@ use crate::export::file::{FileExport, expected_bytes};
 use crate::export::ledger::MissingFile;
 use crate::export::progress::{Progress, Snapshot};
 use crate::export::report::ExportReport;
-use crate::export::request::{Edge, ExportRequest, Format, cores, parse_date};
+use crate::export::request::{DEFAULT_LEVEL, Edge, ExportRequest, Format, cores, parse_date};
 use crate::export::target::{Target, Written};
 use crate::store::{MessageSource, Window};
 
-/// Deflate level unless asked otherwise; `docs/performance.md` has the figures behind it.
-pub(super) const DEFAULT_LEVEL: u8 = 5;
 /// Candidates listed for an ambiguous room.
 const CANDIDATES: usize = 20;
 

@@ -6,6 +6,9 @@ use transcript::room::RoomInfo;
 
 use crate::store::Window;
 
+/// The deflate level when nobody says another: `docs/performance.md` has the figures behind it.
+pub const DEFAULT_LEVEL: u8 = 5;
+
 /// The form of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

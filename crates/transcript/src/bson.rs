@@ -262,15 +262,24 @@ impl<'a> Doc<'a> {
     /// The value in a slot that [`Elements::next_slot`] gave for this document.
     #[inline]
     pub(crate) fn value_at(self, slot: Slot) -> Option<Value<'a>> {
-        let kind = slot.0.to_le_bytes()[0];
-        let start = self
-            .0
-            .len()
-            .checked_sub(usize::try_from(slot.0 >> 8).ok()?)?;
-        let mut elements = Elements {
-            rest: self.0.get(start..)?,
-        };
-        elements.value(kind).ok()
+        self.elements_at(slot)?.value(slot.kind()).ok()
+    }
+
+    /// The text in a slot; nothing for values of another type.
+    #[inline]
+    pub(crate) fn text_at(self, slot: Slot) -> Option<Text<'a>> {
+        match slot.kind() {
+            0x02 => self.elements_at(slot)?.string().ok(),
+            0x0e => self.value_at(slot)?.text(),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn elements_at(self, slot: Slot) -> Option<Elements<'a>> {
+        let start = self.0.len().checked_sub(slot.distance())?;
+        let rest = self.0.get(start..)?;
+        Some(Elements { rest })
     }
 
     /// Checks every element down to [`MAX_DEPTH`].
@@ -305,74 +314,170 @@ impl<'a> Iterator for Elements<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let element = self.element();
-        if element.is_err() {
-            self.rest = &[];
-        }
-        Some(element)
+        let element = self.next_keyed()?;
+        Some(element.map(|(key, value)| (Text(key.text), value)))
     }
 }
 
-/// Where a value is in its document, in eight bytes: its type, and its distance from the document's end.
+/// A key with its first eight bytes as a number, little endian and zeros after its end: most keys are no longer, and
+/// two numbers are compared, and looked up, in less time than two texts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key<'a> {
+    /// The key.
+    pub(crate) text: &'a [u8],
+    /// Its beginning.
+    pub(crate) word: u64,
+}
+
+impl<'a> Key<'a> {
+    /// A key that is not read from a document.
+    pub(crate) const fn of(text: &'a [u8]) -> Self {
+        if let Some(first) = text.first_chunk::<8>() {
+            let word = u64::from_le_bytes(*first);
+            return Self { text, word };
+        }
+        let (mut word, mut at) = (0, text.len());
+        while at > 0 {
+            at -= 1;
+            word = word << 8 | text[at] as u64;
+        }
+        Self { text, word }
+    }
+}
+
+impl PartialEq for Key<'_> {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.word == other.word
+            && self.text.len() == other.text.len()
+            && match (self.text, other.text) {
+                // Words overlap when there are fewer than sixteen bytes.
+                ([_, _, _, _, _, _, _, _, _, ..], _) if self.text.len() <= 16 => {
+                    self.text.last_chunk::<8>() == other.text.last_chunk::<8>()
+                }
+                (a, b) => a.len() <= 8 || a == b,
+            }
+    }
+}
+
+/// Where a value is in its document, in four bytes: its distance from the document's end, and in the lowest five bits
+/// its type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Slot(u64);
+pub(crate) struct Slot(u32);
 
 impl Slot {
+    /// Documents of which every value has a slot are shorter. MongoDB's are at most 16 MiB.
+    pub(crate) const MAX_DOCUMENT: usize = 1 << 27;
+
+    #[inline]
+    fn new(distance: usize, kind: u8) -> Self {
+        // All types but two have numbers of five bits.
+        let kind = if kind == 0xff { 0x1e } else { kind & 0x1f };
+        Self(u32::try_from(distance << 5).unwrap_or_default() | u32::from(kind))
+    }
+
     /// Whether it holds no value. No type has the number 0.
     #[inline]
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
+
+    /// The type's number.
+    #[inline]
+    fn kind(self) -> u8 {
+        match self.0.to_le_bytes()[0] & 0x1f {
+            0x1e => 0xff,
+            0x1f => 0x7f,
+            kind => kind,
+        }
+    }
+
+    #[inline]
+    fn distance(self) -> usize {
+        // A target with less than 32 bits has no such documents.
+        usize::try_from(self.0 >> 5).unwrap_or(usize::MAX)
+    }
 }
 
 impl<'a> Elements<'a> {
     /// The next element, its value checked but not kept: many values are never looked at.
-    #[inline]
-    pub(crate) fn next_slot(&mut self) -> Option<Result<(Text<'a>, Slot), Malformed>> {
+    #[expect(
+        clippy::inline_always,
+        reason = "the compiler judges it by its size, not by how often it runs"
+    )]
+    #[inline(always)]
+    pub(crate) fn next_slot(&mut self) -> Option<Result<(Key<'a>, Slot), Malformed>> {
         let (&kind, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(self.c_string().and_then(|key| {
-            let slot = Slot((self.rest.len() as u64) << 8 | u64::from(kind));
-            self.value(kind)?;
+        Some(split_key(rest).and_then(|(key, rest)| {
+            let slot = Slot::new(rest.len(), kind);
+            self.rest = skip(kind, rest)?;
             Ok((key, slot))
         }))
     }
 
+    /// Whether the value that came last is an empty list or object: nothing but its length and its final zero.
     #[inline]
-    fn element(&mut self) -> Result<(Text<'a>, Value<'a>), Malformed> {
-        let (&kind, rest) = self.rest.split_first().ok_or(Malformed("cut off"))?;
-        self.rest = rest;
-        let key = self.c_string()?;
-        let value = self.value(kind)?;
-        Ok((key, value))
+    pub(crate) fn was_empty(&self, last: Slot) -> bool {
+        matches!(last.kind(), 0x03 | 0x04) && last.distance() == self.rest.len() + 5
     }
 
-    #[inline]
+    /// The next element, or the first error and then nothing more.
+    #[expect(
+        clippy::inline_always,
+        reason = "the compiler judges it by its size, not by how often it runs"
+    )]
+    #[inline(always)]
+    pub(crate) fn next_keyed(&mut self) -> Option<Result<(Key<'a>, Value<'a>), Malformed>> {
+        let (&kind, rest) = self.rest.split_first()?;
+        // After an error there is nothing more.
+        self.rest = &[];
+        Some(split_key(rest).and_then(|(key, rest)| {
+            let mut value = Elements { rest };
+            let element = (key, value.value(kind)?);
+            self.rest = value.rest;
+            Ok(element)
+        }))
+    }
+
+    #[expect(
+        clippy::inline_always,
+        reason = "the compiler judges it by its size, not by how often it runs"
+    )]
+    #[inline(always)]
     fn value(&mut self, kind: u8) -> Result<Value<'a>, Malformed> {
+        // What messages are made of; the rest would be too much to have at every use.
         Ok(match kind {
-            0x01 => Value::Double(f64::from_le_bytes(*self.take()?)),
             0x02 => Value::String(self.string()?),
             0x03 => Value::Document(self.document()?),
             0x04 => Value::Array(self.document()?),
+            0x09 => Value::DateTime(i64::from_le_bytes(*self.fixed()?)),
+            _ => {
+                let (value, rest) = Elements { rest: self.rest }.other_value(kind)?;
+                self.rest = rest;
+                value
+            }
+        })
+    }
+
+    #[inline(never)]
+    fn other_value(mut self, kind: u8) -> Result<(Value<'a>, &'a [u8]), Malformed> {
+        let value = match kind {
+            0x01 => Value::Double(f64::from_le_bytes(*self.fixed()?)),
             0x05 => {
                 let length = self.length()?;
-                let [subtype] = *self.take()?;
+                let [subtype] = *self.fixed()?;
                 Value::Binary(subtype, self.bytes(length)?)
             }
             0x06 => Value::Undefined,
-            0x07 => Value::ObjectId(self.take()?),
-            0x08 => match *self.take()? {
+            0x07 => Value::ObjectId(self.fixed()?),
+            0x08 => match *self.fixed()? {
                 [0] => Value::Bool(false),
                 [1] => Value::Bool(true),
                 [_] => return Err(Malformed("a truth value is neither 0 nor 1")),
             },
-            0x09 => Value::DateTime(i64::from_le_bytes(*self.take()?)),
             0x0a => Value::Null,
             0x0b => Value::Regex(self.c_string()?, self.c_string()?),
-            0x0c => Value::DbPointer(self.string()?, self.take()?),
+            0x0c => Value::DbPointer(self.string()?, self.fixed()?),
             0x0d => Value::JavaScript(self.string()?),
             0x0e => Value::Symbol(self.string()?),
             0x0f => {
@@ -390,21 +495,22 @@ impl<'a> Elements<'a> {
                 }
                 Value::JavaScriptWithScope(code, scope)
             }
-            0x10 => Value::Int32(i32::from_le_bytes(*self.take()?)),
+            0x10 => Value::Int32(i32::from_le_bytes(*self.fixed()?)),
             0x11 => {
-                let increment = u32::from_le_bytes(*self.take()?);
-                Value::Timestamp(u32::from_le_bytes(*self.take()?), increment)
+                let increment = u32::from_le_bytes(*self.fixed()?);
+                Value::Timestamp(u32::from_le_bytes(*self.fixed()?), increment)
             }
-            0x12 => Value::Int64(i64::from_le_bytes(*self.take()?)),
-            0x13 => Value::Decimal128(self.take()?),
+            0x12 => Value::Int64(i64::from_le_bytes(*self.fixed()?)),
+            0x13 => Value::Decimal128(self.fixed()?),
             0x7f => Value::MaxKey,
             0xff => Value::MinKey,
             _ => return Err(Malformed("unknown element type")),
-        })
+        };
+        Ok((value, self.rest))
     }
 
     #[inline]
-    fn take<const N: usize>(&mut self) -> Result<&'a [u8; N], Malformed> {
+    fn fixed<const N: usize>(&mut self) -> Result<&'a [u8; N], Malformed> {
         let (head, rest) = self
             .rest
             .split_first_chunk()
@@ -425,7 +531,8 @@ impl<'a> Elements<'a> {
 
     #[inline]
     fn length(&mut self) -> Result<usize, Malformed> {
-        usize::try_from(i32::from_le_bytes(*self.take()?)).map_err(|_| Malformed("negative length"))
+        usize::try_from(i32::from_le_bytes(*self.fixed()?))
+            .map_err(|_| Malformed("negative length"))
     }
 
     #[inline]
@@ -439,22 +546,9 @@ impl<'a> Elements<'a> {
 
     #[inline]
     fn c_string(&mut self) -> Result<Text<'a>, Malformed> {
-        // Keys are a few bytes: most end within the first eight, found in one go.
-        let end = match self
-            .rest
-            .first_chunk::<8>()
-            .map(|word| first_zero(u64::from_le_bytes(*word)))
-        {
-            Some(end) if end < 8 => end,
-            _ => self
-                .rest
-                .iter()
-                .position(|&byte| byte == 0)
-                .ok_or(Malformed("a key is cut off"))?,
-        };
-        let (text, rest) = self.rest.split_at(end);
-        self.rest = &rest[1..];
-        Ok(Text(text))
+        let (key, rest) = split_key(self.rest)?;
+        self.rest = rest;
+        Ok(Text(key.text))
     }
 
     #[inline]
@@ -465,12 +559,72 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// Index of the first zero byte in a little-endian word; 8 when there is none. ("Bit Twiddling Hacks", Sean Eron
-/// Anderson.)
+/// Takes a key and its final zero from the beginning of `bytes`. Bytes go in and out by value, here and below, so that
+/// they stay in registers.
+#[expect(
+    clippy::inline_always,
+    reason = "the compiler judges it by its size, not by how often it runs"
+)]
+#[inline(always)]
+fn split_key(bytes: &[u8]) -> Result<(Key<'_>, &[u8]), Malformed> {
+    // Keys are a few bytes: most end within the first eight, found in one go, and nearly all others in the next.
+    let Some(word) = first_word(bytes) else {
+        return split_odd_key(bytes);
+    };
+    let mut marks = zeros(word);
+    let (mut end, mut known) = (0, word);
+    if marks == 0 {
+        match bytes.get(8..).and_then(first_word).map(zeros) {
+            Some(second) if second != 0 => (end, marks) = (8, second),
+            _ => return split_odd_key(bytes),
+        }
+    } else {
+        // What is below the first mark: the bytes before the zero, and of the zero itself what is nothing.
+        known &= (marks & marks.wrapping_neg()) - 1;
+    }
+    end += marks.trailing_zeros() as usize / 8;
+    let (text, rest) = bytes.split_at(end);
+    Ok((Key { text, word: known }, &rest[1..]))
+}
+
+/// Takes a key of more than fifteen bytes, or one in a document's last bytes.
+#[inline(never)]
+fn split_odd_key(bytes: &[u8]) -> Result<(Key<'_>, &[u8]), Malformed> {
+    let end = bytes
+        .iter()
+        .position(|&byte| byte == 0)
+        .ok_or(Malformed("a key is cut off"))?;
+    let (text, rest) = bytes.split_at(end);
+    Ok((Key::of(text), &rest[1..]))
+}
+
 #[inline]
-fn first_zero(word: u64) -> usize {
-    let marks = word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080;
-    marks.trailing_zeros() as usize / 8
+fn first_word(bytes: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.first_chunk()?))
+}
+
+/// Checks the value at the beginning of `bytes` and returns what follows it.
+#[expect(
+    clippy::inline_always,
+    reason = "the compiler judges it by its size, not by how often it runs"
+)]
+#[inline(always)]
+fn skip(kind: u8, bytes: &[u8]) -> Result<&[u8], Malformed> {
+    let mut value = Elements { rest: bytes };
+    match kind {
+        0x02 => drop(value.string()?),
+        0x03 | 0x04 => drop(value.document()?),
+        0x09 => drop(value.fixed::<8>()?),
+        _ => return Ok(value.other_value(kind)?.1),
+    }
+    Ok(value.rest)
+}
+
+/// Marks the zero bytes of a word in their highest bits; the lowest mark is exact, those above it may not be. ("Bit
+/// Twiddling Hacks", Sean Eron Anderson.)
+#[inline]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080
 }
 
 /// An `_id` or a reference to one, as text: strings as they are, `ObjectId`s in hexadecimal, numbers in decimal.

@@ -27,55 +27,84 @@ pub(crate) fn plain(
 /// Rendered bytes are handed on in pieces of about this size.
 const PIECE: usize = 64 * 1024;
 
-/// Keys of a message that are written as they are stored, under the name given, in this order.
-const AS_STORED: &[(Field, &str)] = &[
-    (Field::Alias, "alias"),
-    (Field::Avatar, "avatar"),
-    (Field::Emoji, "emoji"),
-    (Field::Bot, "bot"),
-    (Field::Tmid, "tmid"),
-    (Field::Tshow, "tshow"),
-    (Field::Tcount, "tcount"),
-    (Field::Tlm, "tlm"),
-    (Field::Replies, "replies"),
-    (Field::Drid, "drid"),
-    (Field::Dcount, "dcount"),
-    (Field::Dlm, "dlm"),
-    (Field::Reactions, "reactions"),
-    (Field::Mentions, "mentions"),
-    (Field::Channels, "channels"),
-    (Field::Urls, "urls"),
-    (Field::Blocks, "blocks"),
-    (Field::Location, "location"),
-    (Field::Translations, "translations"),
-    (Field::TranslationProvider, "translationProvider"),
-    (Field::Role, "role"),
-    (Field::Comment, "comment"),
-    (Field::Navigation, "navigation"),
-    (Field::TransferData, "transferData"),
-    (Field::RequestData, "requestData"),
-    (Field::SlaData, "slaData"),
-    (Field::PriorityData, "priorityData"),
-    (Field::WebRtcCallEndTs, "webRtcCallEndTs"),
-    (Field::FileUpload, "fileUpload"),
-    (Field::ActionLinks, "actionLinks"),
-    (Field::SnippetId, "snippetId"),
-    (Field::SnippetName, "snippetName"),
-    (Field::E2e, "e2e"),
-    (Field::E2eMentions, "e2eMentions"),
-    (Field::Private, "private"),
-    (Field::Imported, "imported"),
-    (Field::ImportIds, "importIds"),
-    (Field::ImportFile, "importFile"),
-    (Field::SlackBotId, "slackBotId"),
-    (Field::SlackTs, "slackTs"),
-    (Field::SentByEmail, "sentByEmail"),
-    (Field::Email, "email"),
-    (Field::Federation, "federation"),
-    (Field::CustomFields, "customFields"),
-    (Field::ExpireAt, "expireAt"),
-    (Field::Html, "html"),
-];
+/// Declares the keys of a message that are written as they are stored, under the name given, in this order, which is that
+/// of [`Field`].
+macro_rules! as_stored {
+    ($($field:ident = $name:literal,)*) => {
+        /// The fields, as the bits of [`Message::present`].
+        const AS_STORED: u64 = {
+            let mut bits = 0;
+            $(
+                assert!(bits < Field::$field.bit(), "the order is that of the fields");
+                bits |= Field::$field.bit();
+            )*
+            bits
+        };
+
+        /// What is written before the value of each.
+        const STORED_KEYS: [&str; Field::COUNT] = {
+            let mut keys = [""; Field::COUNT];
+            $(keys[Field::$field as usize] = concat!(",\"", $name, "\":");)*
+            keys
+        };
+    };
+}
+
+as_stored! {
+    Alias = "alias",
+    Avatar = "avatar",
+    Emoji = "emoji",
+    Bot = "bot",
+    Tmid = "tmid",
+    Tshow = "tshow",
+    Tcount = "tcount",
+    Tlm = "tlm",
+    Replies = "replies",
+    Drid = "drid",
+    Dcount = "dcount",
+    Dlm = "dlm",
+    Reactions = "reactions",
+    Mentions = "mentions",
+    Channels = "channels",
+    Urls = "urls",
+    Blocks = "blocks",
+    Location = "location",
+    Translations = "translations",
+    TranslationProvider = "translationProvider",
+    Role = "role",
+    Comment = "comment",
+    Navigation = "navigation",
+    TransferData = "transferData",
+    RequestData = "requestData",
+    SlaData = "slaData",
+    PriorityData = "priorityData",
+    WebRtcCallEndTs = "webRtcCallEndTs",
+    FileUpload = "fileUpload",
+    ActionLinks = "actionLinks",
+    SnippetId = "snippetId",
+    SnippetName = "snippetName",
+    E2e = "e2e",
+    E2eMentions = "e2eMentions",
+    Private = "private",
+    Imported = "imported",
+    ImportIds = "importIds",
+    ImportFile = "importFile",
+    SlackBotId = "slackBotId",
+    SlackTs = "slackTs",
+    SentByEmail = "sentByEmail",
+    Email = "email",
+    Federation = "federation",
+    CustomFields = "customFields",
+    ExpireAt = "expireAt",
+    Html = "html",
+}
+
+/// Without any of these fields a message was neither edited nor deleted.
+const EDITED: u64 =
+    Field::EditedAt.bit() | Field::EditedBy.bit() | Field::Hidden.bit() | Field::T.bit();
+
+/// Without any of these fields a message has no files.
+const WITH_FILES: u64 = Field::File.bit() | Field::Files.bit();
 
 /// Keys of an attachment that Rocket.Chat copies, in its order (contract §6.4).
 const ATTACHMENT: &[&str] = &[
@@ -231,49 +260,51 @@ impl JsonLines {
     }
 
     fn author(&mut self, message: &Message<'_>) {
-        let username = message.author().username;
-        if !username.is_empty() {
-            key(&mut self.line, "username");
-            string(&mut self.line, username.0);
-        }
+        self.optional("username", message.author().username);
     }
 
     fn timestamp(&mut self, message: &Message<'_>) {
         key(&mut self.line, "ts");
-        match message.ts().and_then(|ts| self.iso.text(ts)) {
+        match message.ts().and_then(|ts| self.iso.ascii(ts)) {
             Some(text) => {
                 self.line.push(b'"');
-                self.line.extend_from_slice(text.as_bytes());
+                self.line.extend_from_slice(text);
                 self.line.push(b'"');
             }
             None => self.line.extend_from_slice(b"null"),
         }
     }
 
-    /// Everything that Rocket.Chat's export leaves out, in a fixed order.
+    /// Everything that Rocket.Chat's export leaves out, in a fixed order. What is null or empty says nothing.
     fn rest(&mut self, message: &Message<'_>, kind: Sentence, anomalies: &mut Anomalies) {
         key(&mut self.line, "_id");
-        string(&mut self.line, message.id().as_bytes());
+        match message.get(Field::Id) {
+            Some(Value::String(id)) => string(&mut self.line, id.0),
+            _ => string(&mut self.line, message.id().as_bytes()),
+        }
         let author = message.author();
         self.optional("uid", author.id);
         self.optional("name", author.name);
         if kind == Sentence::Written {
             self.optional("parameter", message.text(Field::Msg));
         }
-        self.event("edited", message, Field::EditedAt, Field::EditedBy);
+        if message.has_any(EDITED) {
+            self.event("edited", message, Field::EditedAt, Field::EditedBy);
+        }
         if message.get(Field::Pinned).is_some_and(Value::truthy) {
             self.event("pinned", message, Field::PinnedAt, Field::PinnedBy);
         }
-        for &(field, name) in AS_STORED.iter().filter(|(field, _)| message.has(*field)) {
-            if let Some(value) = message.get(field).filter(|&value| !is_nothing(value)) {
-                key(&mut self.line, name);
-                self.value(value, Style::Plain, anomalies);
+        for field in message.present(AS_STORED) {
+            match message.get(field) {
+                None | Some(Value::Null | Value::Undefined | Value::String(Text(b""))) => {}
+                Some(value) => {
+                    let key = STORED_KEYS[field as usize];
+                    self.line.extend_from_slice(key.as_bytes());
+                    self.value(value, Style::Plain, anomalies);
+                }
             }
         }
-        if anomalies
-            .iter()
-            .any(|anomaly| anomaly == Anomaly::UnknownField)
-        {
+        if anomalies.contains(Anomaly::UnknownField) {
             key(&mut self.line, "other");
             self.line.push(b'{');
             let unknown = message
@@ -293,6 +324,7 @@ impl JsonLines {
         }
     }
 
+    #[inline]
     fn optional(&mut self, name: &str, text: Text<'_>) {
         if !text.is_empty() {
             key(&mut self.line, name);
@@ -481,22 +513,15 @@ impl JsonLines {
     }
 }
 
-/// Missing, null, and empty lists and objects say nothing.
-fn is_nothing(value: Value<'_>) -> bool {
-    match value {
-        Value::Null | Value::Undefined => true,
-        Value::Array(doc) | Value::Document(doc) => doc.is_empty(),
-        Value::String(text) => text.is_empty(),
-        _ => false,
-    }
-}
-
 /// The files of a message with their places. Nearly always empty, and then nothing is allocated.
 struct Files<'a>(Vec<(FileRef<'a>, FilePlace)>);
 
 impl<'a> Files<'a> {
     fn look_up<O: Output>(message: &Message<'a>, out: &mut O) -> Result<Self, O::Error> {
         let mut files = Vec::new();
+        if !message.has_any(WITH_FILES) {
+            return Ok(Self(files));
+        }
         for file in message.files() {
             let place = out.file(&id_text(file.id))?;
             files.push((file, place));

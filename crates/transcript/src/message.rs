@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::bson::{Doc, Malformed, Slot, Text, Value, id_text};
+use crate::bson::{Doc, Key, Malformed, Slot, Text, Value, id_text};
 
-/// Declares the known keys once: the enum and its list.
+/// Declares the known keys once: the enum and its list. The first 64 can be in sets of fields ([`Field::bit`]).
 macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident = $key:literal,)*) => {
         /// The known keys of a message.
@@ -12,33 +12,20 @@ macro_rules! fields {
         pub enum Field { $($(#[$doc])* $name,)* }
 
         impl Field {
-            const COUNT: usize = [$(Self::$name),*].len();
+            /// How many there are.
+            pub(crate) const COUNT: usize = [$(Self::$name),*].len();
 
-            const ALL: [(Self, &'static [u8]); Self::COUNT] = [$((Self::$name, $key)),*];
+            const ALL: [(Self, Key<'static>); Self::COUNT] = [$((Self::$name, Key::of($key))),*];
 
             /// Whether some version of Rocket.Chat writes this key.
             pub fn is_known(key: &[u8]) -> bool {
-                Self::of(key).is_some()
+                Self::of(Key::of(key)).is_some()
             }
         }
     };
 }
 
 fields! {
-    /// Id.
-    Id = b"_id",
-    /// Room.
-    Rid = b"rid",
-    /// Sent at.
-    Ts = b"ts",
-    /// Author.
-    U = b"u",
-    /// Raw text, or the parameter of a system message.
-    Msg = b"msg",
-    /// Parsed text.
-    Md = b"md",
-    /// System type.
-    T = b"t",
     /// Display name override.
     Alias = b"alias",
     /// Avatar override.
@@ -47,8 +34,6 @@ fields! {
     Emoji = b"emoji",
     /// Integration marker.
     Bot = b"bot",
-    /// Grouping in the interface.
-    Groupable = b"groupable",
     /// First message of the thread that this one replies to.
     Tmid = b"tmid",
     /// Thread reply shown in the room as well.
@@ -65,14 +50,100 @@ fields! {
     Dcount = b"dcount",
     /// Last message of the discussion.
     Dlm = b"dlm",
+    /// Reactions.
+    Reactions = b"reactions",
     /// Mentioned users.
     Mentions = b"mentions",
     /// Mentioned channels.
     Channels = b"channels",
     /// Links with their previews.
     Urls = b"urls",
-    /// Reactions.
-    Reactions = b"reactions",
+    /// UI-Kit layout.
+    Blocks = b"blocks",
+    /// GeoJSON point.
+    Location = b"location",
+    /// Automatic translations.
+    Translations = b"translations",
+    /// Who translated.
+    TranslationProvider = b"translationProvider",
+    /// Role given or taken.
+    Role = b"role",
+    /// Comment of an omnichannel event.
+    Comment = b"comment",
+    /// Visitor's page.
+    Navigation = b"navigation",
+    /// Omnichannel transfer.
+    TransferData = b"transferData",
+    /// Omnichannel transcript request.
+    RequestData = b"requestData",
+    /// Omnichannel service level.
+    SlaData = b"slaData",
+    /// Omnichannel priority.
+    PriorityData = b"priorityData",
+    /// End of a call.
+    WebRtcCallEndTs = b"webRtcCallEndTs",
+    /// File of an omnichannel visitor.
+    FileUpload = b"fileUpload",
+    /// Legacy buttons.
+    ActionLinks = b"actionLinks",
+    /// Snippet.
+    SnippetId = b"snippetId",
+    /// Snippet.
+    SnippetName = b"snippetName",
+    /// State of end-to-end encryption.
+    E2e = b"e2e",
+    /// Names mentioned in an encrypted message.
+    E2eMentions = b"e2eMentions",
+    /// Shown to one user only.
+    Private = b"private",
+    /// Imported.
+    Imported = b"imported",
+    /// Ids in the source of an import.
+    ImportIds = b"importIds",
+    /// File of an import.
+    ImportFile = b"_importFile",
+    /// Slack bridge.
+    SlackBotId = b"slackBotId",
+    /// Slack bridge.
+    SlackTs = b"slackTs",
+    /// Came by e-mail.
+    SentByEmail = b"sentByEmail",
+    /// E-mail it came with.
+    Email = b"email",
+    /// Matrix event.
+    Federation = b"federation",
+    /// Operator's own fields.
+    CustomFields = b"customFields",
+    /// When the database drops the message.
+    ExpireAt = b"expireAt",
+    /// Legacy rendering.
+    Html = b"html",
+    /// System type.
+    T = b"t",
+    /// Edited or deleted at.
+    EditedAt = b"editedAt",
+    /// Edited or deleted by.
+    EditedBy = b"editedBy",
+    /// Edit-history copy, or deleted with history.
+    Hidden = b"_hidden",
+    /// First file.
+    File = b"file",
+    /// All files.
+    Files = b"files",
+    /// Id.
+    Id = b"_id",
+    /// Room.
+    Rid = b"rid",
+    /// Sent at.
+    Ts = b"ts",
+    /// Author.
+    U = b"u",
+    /// Raw text, or the parameter of a system message.
+    Msg = b"msg",
+    /// Parsed text.
+    Md = b"md",
+    /// Grouping in the interface.
+    Groupable = b"groupable",
     /// Personal stars: exported only as part of a whole document.
     Starred = b"starred",
     /// Pinned.
@@ -81,94 +152,24 @@ fields! {
     PinnedAt = b"pinnedAt",
     /// Pinned by.
     PinnedBy = b"pinnedBy",
-    /// Edited or deleted at.
-    EditedAt = b"editedAt",
-    /// Edited or deleted by.
-    EditedBy = b"editedBy",
     /// Attachments.
     Attachments = b"attachments",
-    /// First file.
-    File = b"file",
-    /// All files.
-    Files = b"files",
-    /// File of an omnichannel visitor.
-    FileUpload = b"fileUpload",
-    /// UI-Kit layout.
-    Blocks = b"blocks",
-    /// Role given or taken.
-    Role = b"role",
-    /// GeoJSON point.
-    Location = b"location",
-    /// State of end-to-end encryption.
-    E2e = b"e2e",
     /// Encrypted content.
     Content = b"content",
-    /// Names mentioned in an encrypted message.
-    E2eMentions = b"e2eMentions",
-    /// Edit-history copy, or deleted with history.
-    Hidden = b"_hidden",
     /// The message that a history copy is an old version of.
     Parent = b"parent",
-    /// Automatic translations.
-    Translations = b"translations",
-    /// Who translated.
-    TranslationProvider = b"translationProvider",
-    /// Shown to one user only.
-    Private = b"private",
     /// Token of an omnichannel visitor, a credential: exported only as part of a whole document.
     Token = b"token",
-    /// Visitor's page.
-    Navigation = b"navigation",
-    /// Omnichannel transfer.
-    TransferData = b"transferData",
-    /// Omnichannel transcript request.
-    RequestData = b"requestData",
-    /// Comment of an omnichannel event.
-    Comment = b"comment",
-    /// Omnichannel service level.
-    SlaData = b"slaData",
-    /// Omnichannel priority.
-    PriorityData = b"priorityData",
-    /// End of a call.
-    WebRtcCallEndTs = b"webRtcCallEndTs",
-    /// Matrix event.
-    Federation = b"federation",
-    /// Imported.
-    Imported = b"imported",
-    /// Ids in the source of an import.
-    ImportIds = b"importIds",
-    /// Slack bridge.
-    SlackBotId = b"slackBotId",
-    /// Slack bridge.
-    SlackTs = b"slackTs",
-    /// File of an import.
-    ImportFile = b"_importFile",
-    /// Operator's own fields.
-    CustomFields = b"customFields",
     /// Read receipts pending.
     Unread = b"unread",
-    /// When the database drops the message.
-    ExpireAt = b"expireAt",
-    /// Came by e-mail.
-    SentByEmail = b"sentByEmail",
-    /// E-mail it came with.
-    Email = b"email",
-    /// Legacy rendering.
-    Html = b"html",
     /// Legacy rendering.
     Tokens = b"tokens",
     /// Client-side marker.
     Temp = b"temp",
-    /// Legacy buttons.
-    ActionLinks = b"actionLinks",
     /// Read receipts archived.
     ReceiptsArchived = b"receiptsArchived",
     /// Whether links were to be looked up.
     ParseUrls = b"parseUrls",
-    /// Snippet.
-    SnippetId = b"snippetId",
-    /// Snippet.
-    SnippetName = b"snippetName",
     /// Last change of the record.
     UpdatedAt = b"_updatedAt",
 }
@@ -195,45 +196,35 @@ const TABLE: [u8; PLACES] = {
     table
 };
 
-const fn hash(key: &[u8]) -> usize {
-    if let [first, .., last] = key {
-        (key.len() * 67
-            + *first as usize * 31
-            + *last as usize * 7
-            + key[key.len() / 2] as usize * 13)
-            % PLACES
-    } else {
-        key.len()
-    }
-}
-
-/// Whether two short keys are equal, without calling out to compare memory.
-#[inline]
-fn same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    match (a.len(), a.first_chunk::<8>(), b.first_chunk::<8>()) {
-        (8..=16, Some(first), Some(other)) => {
-            first == other && a.last_chunk::<8>() == b.last_chunk::<8>()
-        }
-        (4..=7, ..) => {
-            a.first_chunk::<4>() == b.first_chunk::<4>()
-                && a.last_chunk::<4>() == b.last_chunk::<4>()
-        }
-        _ => a.iter().eq(b),
+/// The place of a key: the highest bits of a product depend on all bits of its factor (Fibonacci hashing).
+const fn hash(key: Key<'_>) -> usize {
+    let mixed = (key.word ^ key.text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "as many bits as `PLACES` has"
+    )]
+    {
+        (mixed >> (u64::BITS - PLACES.trailing_zeros())) as usize
     }
 }
 
 impl Field {
+    /// Its bit in a set of fields; none for those that are declared too late.
+    pub(crate) const fn bit(self) -> u64 {
+        match 1_u64.checked_shl(self as u32) {
+            Some(bit) => bit,
+            None => 0,
+        }
+    }
+
     /// The field of a key. A chain of comparisons would take longer than reading the value.
     #[inline]
-    fn of(key: &[u8]) -> Option<Self> {
+    fn of(key: Key<'_>) -> Option<Self> {
         let mut place = hash(key);
         loop {
             let number = usize::from(TABLE[place]).checked_sub(1)?;
             let (field, name) = Self::ALL[number];
-            if same(name, key) {
+            if name == key {
                 return Some(field);
             }
             place = (place + 1) % PLACES;
@@ -333,11 +324,16 @@ impl Anomalies {
         self.0 == 0
     }
 
+    /// Whether this one is in the set.
+    pub fn contains(self, anomaly: Anomaly) -> bool {
+        self.0 & 1 << anomaly as u16 != 0
+    }
+
     /// Those that are in the set.
     pub fn iter(self) -> impl Iterator<Item = Anomaly> {
         Anomaly::ALL
             .into_iter()
-            .filter(move |&anomaly| self.0 & (1 << anomaly as u16) != 0)
+            .filter(move |&anomaly| self.contains(anomaly))
     }
 }
 
@@ -355,15 +351,20 @@ pub struct User<'a> {
 impl<'a> User<'a> {
     /// Reads `{_id, username, name}`; what is missing or not text stays empty.
     pub fn read(doc: Doc<'a>) -> Self {
+        const ID: Key<'_> = Key::of(b"_id");
+        const USERNAME: Key<'_> = Key::of(b"username");
+        const NAME: Key<'_> = Key::of(b"name");
         let mut user = Self::default();
-        for (key, value) in doc.elements().map_while(Result::ok) {
+        let mut elements = doc.elements();
+        while let Some(Ok((key, value))) = elements.next_keyed() {
             let Some(text) = value.text() else { continue };
-            match key.0 {
-                b"_id" => user.id = text,
-                b"username" => user.username = text,
-                b"name" => user.name = text,
-                _ => {}
-            }
+            let place = match key {
+                key if key == ID => &mut user.id,
+                key if key == USERNAME => &mut user.username,
+                key if key == NAME => &mut user.name,
+                _ => continue,
+            };
+            *place = text;
         }
         user
     }
@@ -420,6 +421,8 @@ impl<'a> FileRef<'a> {
 #[derive(Clone, Debug)]
 pub struct Message<'a> {
     doc: Doc<'a>,
+    /// A bit for each of the first 64 fields that is there and no empty list or object.
+    present: u64,
     slots: [Slot; Field::COUNT],
     author: User<'a>,
     anomalies: Anomalies,
@@ -427,13 +430,15 @@ pub struct Message<'a> {
 
 impl<'a> Message<'a> {
     /// Reads a whole document in one pass. Never fails: what cannot be read is left out and counted.
+    #[inline]
     pub fn read(bytes: &'a [u8]) -> Self {
         let (doc, damaged) = match Doc::new(bytes) {
-            Ok(doc) => (doc, false),
-            Err(Malformed(_)) => (Doc::EMPTY, true),
+            Ok(doc) if bytes.len() < Slot::MAX_DOCUMENT => (doc, false),
+            Ok(_) | Err(Malformed(_)) => (Doc::EMPTY, true),
         };
         let mut message = Self {
             doc,
+            present: 0,
             slots: [Slot::default(); Field::COUNT],
             author: User::default(),
             anomalies: Anomalies::default(),
@@ -447,10 +452,13 @@ impl<'a> Message<'a> {
                 message.anomalies.add(Anomaly::Damaged);
                 break;
             };
-            match Field::of(key.0) {
+            match Field::of(key) {
                 // The first of two equal keys counts, as in MongoDB.
                 Some(field) if message.slots[field as usize].is_empty() => {
                     message.slots[field as usize] = slot;
+                    if !elements.was_empty(slot) {
+                        message.present |= field.bit();
+                    }
                 }
                 Some(_) => {}
                 None => message.anomalies.add(Anomaly::UnknownField),
@@ -506,10 +514,29 @@ impl<'a> Message<'a> {
         !self.slots[field as usize].is_empty()
     }
 
+    /// Those of some fields that are there, and no empty list or object, in the order of their declaration; `of` has the [`Field::bit`] of each.
+    #[inline]
+    pub(crate) fn present(&self, of: u64) -> impl Iterator<Item = Field> + use<> {
+        let mut left = self.present & of;
+        std::iter::from_fn(move || {
+            let (field, _) = Field::ALL.get(left.trailing_zeros() as usize)?;
+            left &= left.checked_sub(1)?;
+            Some(*field)
+        })
+    }
+
+    /// Whether one of some fields is there and no empty list or object; `of` has the [`Field::bit`] of each.
+    #[inline]
+    pub(crate) fn has_any(&self, of: u64) -> bool {
+        self.present & of != 0
+    }
+
     /// The text of a known key; empty when it is missing or not text.
     #[inline]
     pub fn text(&self, field: Field) -> Text<'a> {
-        self.get(field).and_then(Value::text).unwrap_or_default()
+        self.doc
+            .text_at(self.slots[field as usize])
+            .unwrap_or_default()
     }
 
     /// `_id` as text; empty when missing.
@@ -518,6 +545,7 @@ impl<'a> Message<'a> {
     }
 
     /// Sent at, milliseconds since 1970-01-01T00:00:00Z.
+    #[inline]
     pub fn ts(&self) -> Option<i64> {
         self.get(Field::Ts).and_then(Value::millis)
     }
@@ -663,17 +691,18 @@ mod tests {
     fn every_key_is_found_and_no_other() {
         for (field, key) in Field::ALL {
             assert_eq!(Field::of(key), Some(field), "{field:?}");
+            let key = key.text;
             for other in [
                 &key[1..],
                 &[key, b"x"].concat(),
                 &[b"x", &key[1..]].concat(),
                 &key.to_ascii_uppercase(),
             ] {
-                let known = Field::ALL.iter().any(|(_, key)| key == &other);
-                assert_eq!(Field::of(other).is_some(), known, "{other:?}");
+                let known = Field::ALL.iter().any(|(_, key)| key.text == other);
+                assert_eq!(Field::is_known(other), known, "{other:?}");
             }
         }
-        assert_eq!(Field::of(b""), None);
+        assert!(!Field::is_known(b""));
     }
 
     #[test]

@@ -12,21 +12,12 @@ pub(crate) struct Special {
     pub(crate) byte: u8,
 }
 
-/// Length of the beginning of `text` that holds printable ASCII and none of the special bytes. (Zero bytes in a word:
-/// "Bit Twiddling Hacks", Sean Eron Anderson; the lowest mark is exact, marks above it may not be.)
+/// Length of the beginning of `text` that holds printable ASCII and none of the special bytes.
 #[inline]
 pub(crate) fn plain_prefix<const N: usize>(text: &[u8], specials: [Special; N]) -> usize {
     let (words, rest) = text.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        // Not ASCII, or below the space.
-        let mut marks = word | word.wrapping_sub(ONES * 0x20) & !word;
-        for special in specials {
-            let zero =
-                (word | (ONES * u64::from(special.ignore))) ^ (ONES * u64::from(special.byte));
-            marks |= zero.wrapping_sub(ONES) & !zero;
-        }
-        let marks = marks & HIGH;
+        let marks = marks(*word, specials);
         if marks != 0 {
             return index * 8 + marks.trailing_zeros() as usize / 8;
         }
@@ -38,6 +29,25 @@ pub(crate) fn plain_prefix<const N: usize>(text: &[u8], specials: [Special; N]) 
                 .any(|special| byte | special.ignore == special.byte)
     };
     words.len() * 8 + rest.iter().position(is_special).unwrap_or(rest.len())
+}
+
+/// Whether these bytes are printable ASCII and none of them is special.
+#[inline]
+pub(crate) fn is_plain<const N: usize>(word: [u8; 8], specials: [Special; N]) -> bool {
+    marks(word, specials) == 0
+}
+
+/// Marks what is not ASCII, below the space, or special, in the highest bit of its byte. (Zero bytes in a word: "Bit
+/// Twiddling Hacks", Sean Eron Anderson; the lowest mark is exact, marks above it may not be.)
+#[inline]
+fn marks<const N: usize>(word: [u8; 8], specials: [Special; N]) -> u64 {
+    let word = u64::from_le_bytes(word);
+    let mut marks = word | word.wrapping_sub(ONES * 0x20) & !word;
+    for special in specials {
+        let zero = (word | (ONES * u64::from(special.ignore))) ^ (ONES * u64::from(special.byte));
+        marks |= zero.wrapping_sub(ONES) & !zero;
+    }
+    marks & HIGH
 }
 
 #[cfg(test)]
@@ -61,6 +71,9 @@ mod tests {
         fn the_first_special_byte_is_found(text in proptest::collection::vec(prop_oneof![8 => 0x20_u8..0x7f, 1 => any::<u8>()], 0..40)) {
             let expected = text.iter().position(|&byte| !(0x20..=0x7f).contains(&byte) || matches!(byte, b'"' | b'&' | b'\''));
             prop_assert_eq!(plain_prefix(&text, SPECIALS), expected.unwrap_or(text.len()));
+            if let Some(first) = text.first_chunk() {
+                prop_assert_eq!(is_plain(*first, SPECIALS), expected.is_none_or(|at| at >= 8));
+            }
         }
     }
 }

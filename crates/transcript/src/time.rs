@@ -28,22 +28,81 @@ impl IsoWriter {
     /// The text of an instant in milliseconds since 1970. `None` outside the years 0 to 9999, which no chat has and
     /// the format cannot carry.
     pub fn text(&mut self, millis: i64) -> Option<&str> {
+        std::str::from_utf8(self.ascii(millis)?).ok()
+    }
+
+    /// The bytes of [`IsoWriter::text`].
+    #[inline]
+    pub(crate) fn ascii(&mut self, millis: i64) -> Option<&[u8; 24]> {
         let (day, of_day) = (millis.div_euclid(DAY), millis.rem_euclid(DAY));
         if day != self.day {
-            let date = civil_date(day)?;
-            let year = u16::try_from(date.year()).ok()?;
-            digits(&mut self.text[0..4], u32::from(year));
-            digits(&mut self.text[5..7], u32::from(date.month().unsigned_abs()));
-            digits(&mut self.text[8..10], u32::from(date.day().unsigned_abs()));
-            self.day = day;
+            self.turn_to(day)?;
         }
         let of_day = u32::try_from(of_day).ok()?;
-        digits(&mut self.text[11..13], of_day / 3_600_000);
-        digits(&mut self.text[14..16], of_day / 60_000 % 60);
-        digits(&mut self.text[17..19], of_day / 1000 % 60);
-        digits(&mut self.text[20..23], of_day % 1000);
-        std::str::from_utf8(&self.text).ok()
+        let (minutes, millis) = (of_day / 60_000, of_day % 60_000);
+        let [
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            hour @ ..,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+        ] = &mut self.text;
+        *hour = two_digits(minutes / 60);
+        let [
+            ..,
+            minute_tens,
+            minute_ones,
+            _,
+            second_tens,
+            second_ones,
+            _,
+            hundreds,
+            tens,
+            ones,
+            _,
+        ] = &mut self.text;
+        [*minute_tens, *minute_ones] = two_digits(minutes % 60);
+        [*second_tens, *second_ones] = two_digits(millis / 1000);
+        [*hundreds, *tens] = two_digits(millis % 1000 / 10);
+        [_, *ones] = two_digits(millis % 10);
+        Some(&self.text)
     }
+
+    fn turn_to(&mut self, day: i64) -> Option<()> {
+        let date = civil_date(day)?;
+        let year = u16::try_from(date.year()).ok()?;
+        digits(&mut self.text[0..4], u32::from(year));
+        digits(&mut self.text[5..7], u32::from(date.month().unsigned_abs()));
+        digits(&mut self.text[8..10], u32::from(date.day().unsigned_abs()));
+        self.day = day;
+        Some(())
+    }
+}
+
+/// A number below a hundred in two digits.
+#[inline]
+fn two_digits(number: u32) -> [u8; 2] {
+    // One decimal digit fits a byte.
+    let digit = |number: u32| b'0' + number.to_le_bytes()[0];
+    [digit(number / 10), digit(number % 10)]
 }
 
 /// Instants in a time zone: local days and times of day.

@@ -4,7 +4,7 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::bson::{Text, Value};
-use crate::scan::{Special, plain_prefix};
+use crate::scan::{Special, is_plain, plain_prefix};
 use crate::time::IsoWriter;
 
 /// How values without a JSON form of their own are written.
@@ -21,6 +21,11 @@ pub(super) enum Style {
 pub(super) struct TooDeep;
 
 /// Writes `,"name":`.
+#[expect(
+    clippy::inline_always,
+    reason = "a name of known length is copied without a call"
+)]
+#[inline(always)]
 pub(super) fn key(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(name.as_bytes());
@@ -42,6 +47,35 @@ const SPECIALS: [Special; 2] = [
 /// Writes a string as `JSON.stringify` does; what is not UTF-8 becomes U+FFFD.
 pub(super) fn string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
+    // Keys, ids and names are short and plain, and there are many of them: two pieces that may overlap are copied
+    // without a call.
+    if !(overlapping::<16>(out, text) || overlapping::<8>(out, text)) {
+        any_string(out, text);
+    }
+    out.push(b'"');
+}
+
+/// Writes a text of `N` to `2 * N` bytes of which none needs care; `false`, and nothing written, when it is another.
+#[inline]
+fn overlapping<const N: usize>(out: &mut Vec<u8>, text: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else {
+        return false;
+    };
+    if text.len() > 2 * N {
+        return false;
+    }
+    for word in first.as_chunks().0.iter().chain(last.as_chunks().0) {
+        if !is_plain(*word, SPECIALS) {
+            return false;
+        }
+    }
+    out.extend_from_slice(first);
+    out.truncate(out.len() + text.len() - 2 * N);
+    out.extend_from_slice(last);
+    true
+}
+
+fn any_string(out: &mut Vec<u8>, text: &[u8]) {
     let (plain, rest) = text.split_at(plain_prefix(text, SPECIALS));
     out.extend_from_slice(plain);
     if !rest.is_empty() {
@@ -51,7 +85,6 @@ pub(super) fn string(out: &mut Vec<u8>, text: &[u8]) {
             Err(_) => escaped(out, String::from_utf8_lossy(rest).as_bytes()),
         }
     }
-    out.push(b'"');
 }
 
 fn escaped(out: &mut Vec<u8>, mut text: &[u8]) {
@@ -226,7 +259,11 @@ fn date(out: &mut Vec<u8>, millis: i64, style: Style, iso: &mut IsoWriter) {
         .text(millis)
         .filter(|_| style == Style::Plain || millis >= 0);
     match (text, style) {
-        (Some(text), Style::Plain) => string(out, text.as_bytes()),
+        (Some(text), Style::Plain) => {
+            out.push(b'"');
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'"');
+        }
         (Some(text), Style::Extended) => {
             let text = text.strip_suffix(".000Z").unwrap_or(text);
             out.extend_from_slice(b"{\"$date\":\"");
