@@ -228,10 +228,16 @@ impl<'a> Doc<'a> {
 
     /// The first value with this key. Scans from the beginning: for one or two keys only.
     pub fn get(self, key: &str) -> Option<Value<'a>> {
-        self.elements()
-            .map_while(Result::ok)
-            .find(|(candidate, _)| candidate.0 == key.as_bytes())
-            .map(|(_, value)| value)
+        let key = Key::of(key.as_bytes());
+        let mut rest = self.0;
+        loop {
+            let (&kind, bytes) = rest.split_first()?;
+            let (candidate, bytes) = split_key(bytes).ok()?;
+            if candidate == key {
+                return Elements { rest: bytes }.value(kind).ok();
+            }
+            rest = skip(kind, bytes).ok()?;
+        }
     }
 
     /// The value at a path of keys, `u`, `_id`.

@@ -207,12 +207,15 @@ impl Inner {
 
     /// The failure of a file that has no name.
     pub(super) fn spill_error(&self, action: &'static str) -> impl FnOnce(io::Error) -> StoreError {
-        let path = self.work_dir.clone().unwrap_or_else(std::env::temp_dir);
-        move |error| match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                StoreError::TemporaryFull { path }
+        // The path is made when something failed: this is asked for with every message.
+        move |error| {
+            let path = self.work_dir.clone().unwrap_or_else(std::env::temp_dir);
+            match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    StoreError::TemporaryFull { path }
+                }
+                _ => StoreError::io(action, path)(error),
             }
-            _ => StoreError::io(action, path)(error),
         }
     }
 
