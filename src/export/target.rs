@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 
 use rustix::fs::statvfs;
 use sha2::{Digest, Sha256};
@@ -17,6 +19,8 @@ use super::report::hex;
 const LOOK: u64 = 32 * 1024 * 1024;
 /// This much is left free: a full disk harms others.
 const RESERVE: u64 = 16 * 1024 * 1024;
+/// The disk is told to begin after this many bytes, so that the end does not have to wait for all of them.
+const WRITE_BACK: u64 = 8 * 1024 * 1024;
 /// Bytes handed to the system at a time.
 const BUFFER: usize = 128 * 1024;
 
@@ -60,6 +64,8 @@ struct Sink {
     digest: Sha256,
     written: u64,
     looked: u64,
+    /// How much there was when the disk was told to begin.
+    told: u64,
     progress: Arc<Progress>,
 }
 
@@ -72,6 +78,8 @@ enum Kind {
         replace: bool,
         /// Whether nobody else may read it.
         private: bool,
+        /// There once there is enough to write.
+        write_back: Option<WriteBack>,
     },
     /// A pipe, a device, the standard output.
     Stream(Box<dyn Write + Send>),
@@ -126,6 +134,7 @@ impl Target {
                     path: path.to_owned(),
                     replace,
                     private: false,
+                    write_back: None,
                 }
             }
         };
@@ -149,6 +158,7 @@ impl Target {
             path: directory.join(name),
             replace: true,
             private: true,
+            write_back: None,
         };
         Ok(Self::new(kind, progress))
     }
@@ -167,6 +177,7 @@ impl Target {
                     digest: Sha256::new(),
                     written: 0,
                     looked: 0,
+                    told: 0,
                     progress,
                 },
             ),
@@ -195,11 +206,13 @@ impl Target {
                 path,
                 replace,
                 private,
+                write_back,
             } => {
                 let io = |source| TargetError::Io {
                     path: path.clone(),
                     source,
                 };
+                write_back.map_or(Ok(()), WriteBack::end).map_err(io)?;
                 file.as_file().sync_all().map_err(io)?;
                 let persisted = if replace {
                     file.persist(&path)
@@ -237,8 +250,18 @@ impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = match &mut self.kind {
             Kind::File {
-                file, directory, ..
+                file,
+                directory,
+                write_back,
+                ..
             } => {
+                if self.written >= self.told + WRITE_BACK {
+                    self.told = self.written;
+                    match write_back {
+                        Some(write_back) => write_back.go_on(),
+                        none => *none = Some(WriteBack::start(file.as_file())?),
+                    }
+                }
                 if self.written >= self.looked + LOOK {
                     self.looked = self.written;
                     check_space(directory, 0)
@@ -259,6 +282,45 @@ impl Write for Sink {
             Kind::File { file, .. } => file.flush(),
             Kind::Stream(out) => out.flush(),
         }
+    }
+}
+
+/// A thread that has the disk write what the system holds back, while the export goes on.
+struct WriteBack {
+    wake: SyncSender<()>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl WriteBack {
+    /// Begins with what was written so far.
+    fn start(file: &File) -> io::Result<Self> {
+        let file = file.try_clone()?;
+        let (wake, woken) = sync_channel(1);
+        let thread = thread::Builder::new()
+            .name("write-back".to_owned())
+            .spawn(move || {
+                loop {
+                    file.sync_data()?;
+                    if woken.recv().is_err() {
+                        return Ok(());
+                    }
+                }
+            })?;
+        Ok(Self { wake, thread })
+    }
+
+    /// Continues with what was written since. A disk that is not done yet is not waited for.
+    fn go_on(&self) {
+        // Full: it will look again anyway. Ended: `end` says why.
+        let _ = self.wake.try_send(());
+    }
+
+    /// Waits for the thread. A failure is told by the system only once, here, and not again by the file's own sync.
+    fn end(self) -> io::Result<()> {
+        drop(self.wake);
+        self.thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("writing to the disk stopped")))
     }
 }
 
