@@ -140,9 +140,13 @@ impl MessageSource for SqliteSource {
                 None => {
                     "SELECT doc FROM message WHERE rid = ?1 AND ts BETWEEN ?2 AND ?3 ORDER BY ts, id"
                 }
+                // Two steps, because SQLite goes from an index to the row of a table without row ids before it looks at
+                // the marks, which are in the index: it would read the rows of all messages that have other marks.
                 Some(_) => {
-                    "SELECT doc FROM message INDEXED BY message_marked \
-                     WHERE rid = ?1 AND ts BETWEEN ?2 AND ?3 AND marks <> 0 AND marks & ?4 ORDER BY ts, id"
+                    "SELECT whole.doc FROM message AS marked INDEXED BY message_marked CROSS JOIN message AS whole \
+                     WHERE marked.rid = ?1 AND marked.ts BETWEEN ?2 AND ?3 AND marked.marks <> 0 AND marked.marks & ?4 \
+                     AND whole.rid = ?1 AND whole.ts = marked.ts AND whole.id = marked.id \
+                     ORDER BY marked.ts, marked.id"
                 }
             })?;
             let mut rows = match marks {
