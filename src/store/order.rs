@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
-use transcript::bson::{Doc, Value, id_text};
+use transcript::bson::{Doc, Keys, Value, id_text};
 
 use super::Selection;
 use crate::sort::{Sorted, SortedItems, Sorter};
@@ -63,33 +63,21 @@ impl Marks {
 impl<'a> MessageKey<'a> {
     /// Reads the key in one pass. A malformed element ends the reading: what came before it counts.
     pub(crate) fn read(doc: Doc<'a>) -> Self {
-        let mut key = Self {
-            id: Cow::Borrowed(""),
-            rid: Cow::Borrowed(""),
-            ts: NO_TS,
-            marks: Marks::default(),
-        };
-        for (name, value) in doc.elements().map_while(Result::ok) {
-            match name.0 {
-                b"_id" if !matches!(value, Value::Null | Value::Undefined) => {
-                    key.id = id_text(value);
-                }
-                b"rid" => key.rid = id_text(value),
-                b"ts" => key.ts = value.millis().unwrap_or(NO_TS),
-                b"file" => key.marks.set(
-                    Marks::FILES,
-                    matches!(value, Value::Document(file) if !file.is_empty()),
-                ),
-                b"files" => key.marks.set(
-                    Marks::FILES,
-                    matches!(value, Value::Array(files) if !files.is_empty()),
-                ),
-                b"tmid" => key.marks.set(Marks::REPLY, value.truthy()),
-                b"_hidden" => key.marks.set(Marks::HIDDEN, value.truthy()),
-                _ => {}
-            }
+        const KEYS: Keys<7> = Keys::new(["_id", "rid", "ts", "file", "files", "tmid", "_hidden"]);
+        let [id, rid, ts, file, files, tmid, hidden] = doc.find(&KEYS);
+        let text = |value: Option<Value<'a>>| value.map_or(Cow::Borrowed(""), id_text);
+        let mut marks = Marks::default();
+        let has_files = matches!(file, Some(Value::Document(file)) if !file.is_empty())
+            || matches!(files, Some(Value::Array(files)) if !files.is_empty());
+        marks.set(Marks::FILES, has_files);
+        marks.set(Marks::REPLY, tmid.is_some_and(Value::truthy));
+        marks.set(Marks::HIDDEN, hidden.is_some_and(Value::truthy));
+        Self {
+            id: text(id.filter(|id| !matches!(id, Value::Null | Value::Undefined))),
+            rid: text(rid),
+            ts: ts.and_then(Value::millis).unwrap_or(NO_TS),
+            marks,
         }
-        key
     }
 
     /// What tells the message from all others: its `_id`, or what is made from the whole document when it has none.

@@ -240,6 +240,26 @@ impl<'a> Doc<'a> {
         }
     }
 
+    /// The first value with each of some keys, in one pass that reads no other value. It ends at a malformed element.
+    #[inline]
+    pub fn find<const N: usize>(self, keys: &Keys<N>) -> [Option<Value<'a>>; N] {
+        let mut found = [None; N];
+        let mut rest = self.0;
+        while let Some((&kind, bytes)) = rest.split_first() {
+            let Ok((key, bytes)) = split_key(bytes) else {
+                break;
+            };
+            let Ok(after) = skip(kind, bytes) else { break };
+            if let Some(index) = keys.0.iter().position(|wanted| *wanted == key)
+                && found[index].is_none()
+            {
+                found[index] = Elements { rest: bytes }.value(kind).ok();
+            }
+            rest = after;
+        }
+        found
+    }
+
     /// The value at a path of keys, `u`, `_id`.
     pub fn at(self, path: &[&str]) -> Option<Value<'a>> {
         let (last, parents) = path.split_last()?;
@@ -306,6 +326,23 @@ impl<'a> Doc<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Keys to look for, made ready once; see [`Doc::find`].
+#[derive(Debug)]
+pub struct Keys<const N: usize>([Key<'static>; N]);
+
+impl<const N: usize> Keys<N> {
+    /// Keys without zeros.
+    pub const fn new(texts: [&'static str; N]) -> Self {
+        let mut keys = [Key { text: b"", word: 0 }; N];
+        let mut index = 0;
+        while index < N {
+            keys[index] = Key::of(texts[index].as_bytes());
+            index += 1;
+        }
+        Self(keys)
     }
 }
 
@@ -718,6 +755,34 @@ mod tests {
             (Some(Value::MinKey), Some(Value::MaxKey))
         );
         assert!(matches!(doc.get("decimal"), Some(Value::Decimal128(_))));
+    }
+
+    #[test]
+    fn several_keys_are_found_in_one_pass() {
+        const KEYS: Keys<5> = Keys::new([
+            "b",
+            "a",
+            "none",
+            "longer than a word",
+            "far longer than two words",
+        ]);
+        let mut bytes = bytes(
+            &doc! {"a": 1, "x": {"b": 2}, "longer than a wort": 3, "longer than a word": 4, "far longer than two words": 5, "b": "six"},
+        );
+        let found = Doc::new(&bytes).unwrap().find(&KEYS);
+        let numbers =
+            [None, Some(1), None, Some(4), Some(5)].map(|number| number.map(Value::Int32));
+        assert_eq!(found[1..], numbers[1..]);
+        assert_eq!(found[0], Some(Value::String(Text(b"six"))));
+        // A key twice: the first counts, as for MongoDB.
+        let at = bytes.windows(2).rposition(|key| key == b"b\0").unwrap();
+        bytes[at] = b'a';
+        let found = Doc::new(&bytes).unwrap().find(&KEYS);
+        assert_eq!(found[..2], [None, Some(Value::Int32(1))]);
+        // What stands before the damage is found.
+        bytes[at - 1] = 0x55;
+        let found = Doc::new(&bytes).unwrap().find(&KEYS);
+        assert_eq!(found[1..], numbers[1..]);
     }
 
     #[test]
