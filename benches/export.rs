@@ -140,7 +140,7 @@ fn cost(whose: Whose, work: impl FnOnce()) -> Cost {
     }
 }
 
-/// proc_pid_stat(5): utime, stime, cutime and cstime are the fields 14 to 17, in hundredths of a second.
+/// `proc_pid_stat(5)`: `utime`, `stime`, `cutime` and `cstime` are the fields 14 to 17, in hundredths of a second.
 fn processor_seconds(whose: Whose) -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     // The second field is the program's name in parentheses and may hold anything.
