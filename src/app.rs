@@ -7,10 +7,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
+use crate::blob::remote::RemoteStores;
 use crate::blob::user_data::{UserDataStore, filesystem::UserDataDirectory};
 use crate::blob::{BlobStore, Blobs, filesystem::FileSystem};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, FileStores};
 use crate::jobs::JobQueue;
 use crate::jobs::sqlite::SqliteQueue;
 use crate::mail::Mailer;
@@ -39,6 +40,8 @@ pub struct Workspace {
     pub source: Arc<dyn MessageSource>,
     /// Its file contents.
     pub blobs: Arc<dyn BlobStore>,
+    /// Those of its file stores that are reached over the network, unless they are not to be contacted.
+    pub stores: Option<Arc<RemoteStores>>,
 }
 
 /// What the server and its workers work with.
@@ -52,6 +55,8 @@ pub struct Service {
     pub source: Arc<dyn MessageSource>,
     /// Contents of attachments.
     pub blobs: Arc<dyn BlobStore>,
+    /// Those file stores that are reached over the network, unless they are not to be contacted.
+    pub stores: Option<Arc<RemoteStores>>,
     /// Users and what they may do.
     pub directory: Arc<dyn Directory>,
     /// Records of exports' files.
@@ -130,43 +135,41 @@ impl std::str::FromStr for Address {
     }
 }
 
+/// A backend as both of its contracts.
+fn both(
+    source: impl MessageSource + BlobStore + 'static,
+) -> (Arc<dyn MessageSource>, Arc<dyn BlobStore>) {
+    let source = Arc::new(source);
+    (Arc::clone(&source) as Arc<dyn MessageSource>, source)
+}
+
 impl App {
-    /// Opens a workspace. `files` is the directory of a FileSystem store, when the operator has it.
+    /// Opens a workspace. `files` is the directory of a FileSystem store, when the operator has it; `stores` how other
+    /// file stores are reached, unless they are not to be contacted.
     pub async fn open(
         &self,
         address: &Address,
         files: Option<&Path>,
+        stores: Option<FileStores>,
     ) -> Result<Workspace, StoreError> {
         let (address, cancel) = (address.clone(), self.cancel.clone());
         let directory = files.map(FileSystem::new).transpose()?;
-        let opened = tokio::task::spawn_blocking(move || -> Result<Workspace, StoreError> {
+        let opened = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
             Ok(match address {
-                Address::Sqlite(path) => {
-                    let source = Arc::new(SqliteSource::open(&path)?);
-                    Workspace {
-                        blobs: Arc::new(Blobs::new(
-                            Arc::clone(&source) as Arc<dyn BlobStore>,
-                            directory,
-                        )),
-                        source,
-                    }
-                }
-                Address::Dump(path) => {
-                    let source = Arc::new(DumpSource::open(&path, None, cancel)?);
-                    Workspace {
-                        blobs: Arc::new(Blobs::new(
-                            Arc::clone(&source) as Arc<dyn BlobStore>,
-                            directory,
-                        )),
-                        source,
-                    }
-                }
+                Address::Sqlite(path) => both(SqliteSource::open(&path)?),
+                Address::Dump(path) => both(DumpSource::open(&path, None, cancel)?),
             })
         });
-        opened.await.unwrap_or_else(|error| {
-            Err(StoreError::Corrupt(format!(
-                "opening the workspace stopped: {error}"
-            )))
+        let opened = opened.await.map_err(|error| {
+            StoreError::Corrupt(format!("opening the workspace stopped: {error}"))
+        })?;
+        let (source, grid_fs) = opened?;
+        let stores = stores.map(|stores| RemoteStores::new(Arc::clone(&source), stores));
+        let stores = stores.map(Arc::new);
+        Ok(Workspace {
+            source,
+            blobs: Arc::new(Blobs::new(grid_fs, directory, stores.clone())),
+            stores,
         })
     }
 
@@ -191,10 +194,15 @@ impl App {
                 )));
             }
         };
-        let Workspace { source, blobs } = self
+        let Workspace {
+            source,
+            blobs,
+            stores,
+        } = self
             .open(
                 &Address::Sqlite(path.clone()),
                 config.workspace.files.as_deref(),
+                config.file_stores(),
             )
             .await?;
         let store = config.store.directory();
@@ -216,6 +224,7 @@ impl App {
             clock: self.clock,
             source,
             blobs,
+            stores,
             directory: Arc::clone(&directory) as Arc<dyn Directory>,
             user_data: directory,
             exports: Arc::new(exports),

@@ -26,7 +26,12 @@ pub const USUAL_FILE: &str = "/etc/export-room.toml";
 /// Begins the variables that set a key.
 const PREFIX: &str = "EXPORT_ROOM_";
 /// Keys whose values are never shown.
-const SECRETS: &[(&str, &str)] = &[("mail", "password")];
+const SECRETS: &[(&str, &str)] = &[
+    ("gcs", "private_key"),
+    ("mail", "password"),
+    ("s3", "secret_access_key"),
+    ("webdav", "password"),
+];
 /// What is shown instead of a secret.
 const REDACTED: &str = "***";
 
@@ -53,6 +58,14 @@ pub struct Config {
     pub jobs: Jobs,
     /// How exports are made.
     pub export: Export,
+    /// How file stores are reached over the network.
+    pub blobs: Blobs,
+    /// Amazon S3.
+    pub s3: S3,
+    /// Google Cloud Storage.
+    pub gcs: Gcs,
+    /// WebDAV.
+    pub webdav: WebDav,
     /// Mail.
     pub mail: Mail,
     /// The log.
@@ -196,6 +209,100 @@ pub struct Export {
     pub history: bool,
     /// Search in HTML exports.
     pub search: bool,
+}
+
+/// `[blobs]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Blobs {
+    /// Whether they are contacted for files of the workspace.
+    pub remote: bool,
+    /// For an answer, and between two pieces of one.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+    /// Attempts at a request.
+    pub attempts: u32,
+    /// Wait before the second attempt.
+    #[serde(deserialize_with = "duration")]
+    pub backoff: Duration,
+}
+
+/// `[s3]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct S3 {
+    /// `FileUpload_S3_Bucket`.
+    #[serde(deserialize_with = "optional")]
+    pub bucket: Option<String>,
+    /// `FileUpload_S3_BucketURL`.
+    #[serde(deserialize_with = "optional")]
+    pub endpoint: Option<String>,
+    /// `FileUpload_S3_Region`.
+    #[serde(deserialize_with = "optional")]
+    pub region: Option<String>,
+    /// `FileUpload_S3_ForcePathStyle`.
+    #[serde(deserialize_with = "optional")]
+    pub path_style: Option<bool>,
+    /// `FileUpload_S3_AWSAccessKeyId`.
+    #[serde(deserialize_with = "optional")]
+    pub access_key_id: Option<String>,
+    /// `FileUpload_S3_AWSSecretAccessKey`.
+    pub secret_access_key: Secret,
+    /// A file that holds it.
+    #[serde(deserialize_with = "optional")]
+    pub secret_access_key_file: Option<PathBuf>,
+}
+
+/// `[gcs]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gcs {
+    /// `FileUpload_GoogleStorage_Bucket`.
+    #[serde(deserialize_with = "optional")]
+    pub bucket: Option<String>,
+    /// Another address than Google's.
+    #[serde(deserialize_with = "optional")]
+    pub endpoint: Option<String>,
+    /// `FileUpload_GoogleStorage_AccessId`.
+    #[serde(deserialize_with = "optional")]
+    pub access_id: Option<String>,
+    /// `FileUpload_GoogleStorage_Secret`.
+    pub private_key: Secret,
+    /// A file that holds it.
+    #[serde(deserialize_with = "optional")]
+    pub private_key_file: Option<PathBuf>,
+    /// Whether requests carry no credentials.
+    pub anonymous: bool,
+}
+
+/// `[webdav]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebDav {
+    /// `FileUpload_Webdav_Server_URL`.
+    #[serde(deserialize_with = "optional")]
+    pub url: Option<String>,
+    /// `FileUpload_Webdav_Username`.
+    #[serde(deserialize_with = "optional")]
+    pub username: Option<String>,
+    /// `FileUpload_Webdav_Password`.
+    pub password: Secret,
+    /// A file that holds it.
+    #[serde(deserialize_with = "optional")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// The sections of the file stores, together.
+#[derive(Clone, Debug)]
+pub struct FileStores {
+    /// How they are reached.
+    pub blobs: Blobs,
+    /// Amazon S3.
+    pub s3: S3,
+    /// Google Cloud Storage.
+    pub gcs: Gcs,
+    /// WebDAV.
+    pub webdav: WebDav,
 }
 
 /// `[mail]`.
@@ -344,7 +451,7 @@ pub enum LogFormat {
 }
 
 /// A text that is never shown; empty when there is none.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
@@ -382,6 +489,16 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let merged = merged(file, variables, flags)?;
         typed(merged.table).map_err(|problem| ConfigError(vec![problem]))
+    }
+
+    /// What file stores are reached with; `None` when they are not to be contacted.
+    pub fn file_stores(&self) -> Option<FileStores> {
+        self.blobs.remote.then(|| FileStores {
+            blobs: self.blobs.clone(),
+            s3: self.s3.clone(),
+            gcs: self.gcs.clone(),
+            webdav: self.webdav.clone(),
+        })
     }
 
     /// What [`Config::load`] would load, as the text of a file in the order of [`DEFAULT`], without secrets; beside each
@@ -469,21 +586,58 @@ fn typed(table: Table) -> Result<Config, String> {
             "configuration: jobs.attempts and jobs.per_user_running must be at least 1".to_owned(),
         );
     }
-    if let Some(path) = &config.mail.password_file {
-        if !config.mail.password.is_empty() {
-            return Err(
-                "configuration: say mail.password or mail.password_file, not both".to_owned(),
-            );
+    if config.blobs.attempts == 0 {
+        return Err("configuration: blobs.attempts must be at least 1".to_owned());
+    }
+    let Config {
+        mail,
+        s3,
+        gcs,
+        webdav,
+        ..
+    } = &mut config;
+    for (section, key, secret, file) in [
+        ("mail", "password", &mut mail.password, &mail.password_file),
+        (
+            "s3",
+            "secret_access_key",
+            &mut s3.secret_access_key,
+            &s3.secret_access_key_file,
+        ),
+        (
+            "gcs",
+            "private_key",
+            &mut gcs.private_key,
+            &gcs.private_key_file,
+        ),
+        (
+            "webdav",
+            "password",
+            &mut webdav.password,
+            &webdav.password_file,
+        ),
+    ] {
+        if let Some(path) = file {
+            *secret = secret_in(path, section, key, secret)?;
         }
-        let text = fs::read_to_string(path).map_err(|error| {
-            format!(
-                "configuration: mail.password_file {}: {error}",
-                path.display()
-            )
-        })?;
-        config.mail.password = Secret(text.trim_end_matches(['\r', '\n']).to_owned());
     }
     Ok(config)
+}
+
+/// The secret in a file, without the end of its line.
+fn secret_in(path: &Path, section: &str, key: &str, said: &Secret) -> Result<Secret, String> {
+    if !said.is_empty() {
+        return Err(format!(
+            "configuration: say {section}.{key} or {section}.{key}_file, not both"
+        ));
+    }
+    let text = fs::read_to_string(path).map_err(|error| {
+        format!(
+            "configuration: {section}.{key}_file {}: {error}",
+            path.display()
+        )
+    })?;
+    Ok(Secret(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 fn merged(
@@ -822,9 +976,14 @@ mod tests {
         for line in DEFAULT.lines() {
             if line.contains(" = ") && !line.starts_with('#') {
                 keys += 1;
-                let paired = ["password = ", "attempts"]
-                    .iter()
-                    .any(|key| line.starts_with(key));
+                let paired = [
+                    "password = ",
+                    "attempts",
+                    "secret_access_key = ",
+                    "private_key = ",
+                ]
+                .iter()
+                .any(|key| line.starts_with(key));
                 assert!(before.starts_with('#') || paired, "{line} has no comment");
             }
             before = line;

@@ -20,6 +20,7 @@ pub mod target;
 use std::io;
 
 use thiserror::Error;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use zipstream::ZipError;
 
@@ -43,6 +44,17 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Waits for a place that files come from, which may take its time to fail, unless the export is cancelled. Blocks.
+    fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, ExportError> {
+        Handle::current().block_on(async {
+            tokio::select! {
+                biased;
+                done = work => Ok(done),
+                () = self.cancel.cancelled() => Err(ExportError::Cancelled),
+            }
+        })
+    }
+
     fn check_cancelled(&self) -> Result<(), ExportError> {
         if self.cancel.is_cancelled() {
             Err(ExportError::Cancelled)

@@ -8,6 +8,7 @@
 //! - [`sort`]: sorting more than fits into memory.
 //! - [`mail`]: what is sent by mail, and how it is handed over.
 //! - [`telemetry`]: log and figures.
+//! - [`tls`]: the one TLS provider.
 //! - [`verify`]: proves that a ZIP of ours is whole.
 //! - [`app`]: the one place where parts are put together.
 //! - [`clock`]: the only place that asks what time it is.
@@ -32,5 +33,6 @@ pub mod random;
 pub mod sort;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod verify;
 mod words;

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 pub use transcript::DocBatch;
 
+use self::directory::Settings;
 use outline::{Outline, OutlineCursor};
 
 /// `_id` of a room (`rocketchat_room`), the `rid` of its messages.
@@ -172,6 +173,9 @@ pub trait MessageSource: Send + Sync {
     /// user has everywhere (`roles` of the user), at most [`ROLES`]. A record that is missing or damaged gives none: roles
     /// are shown here, and nothing is decided by them.
     async fn roles(&self, room: &RoomId, user: &str) -> Result<Vec<String>, StoreError>;
+
+    /// The settings with these ids, those that have a value.
+    async fn settings(&self, ids: &[&str]) -> Result<Settings, StoreError>;
 }
 
 /// A running read of messages.
@@ -227,6 +231,16 @@ pub enum StoreError {
     /// SQLite's own failure. Not a source: its own sources say the same once more.
     #[error("workspace database: {0}")]
     Sqlite(rusqlite::Error),
+    /// A store that is reached over the network failed, after every attempt.
+    #[error("cannot {action} {place}: {reason}")]
+    Remote {
+        /// What was tried: `read`.
+        action: &'static str,
+        /// What of which store.
+        place: String,
+        /// What it said, or how it could not be reached.
+        reason: String,
+    },
     /// The operation was cancelled by the user.
     #[error("cancelled")]
     Cancelled,

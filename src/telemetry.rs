@@ -27,6 +27,8 @@ const REQUEST_SECONDS: &str = "export_room_http_request_seconds";
 const IN_FLIGHT: &str = "export_room_http_requests_in_flight";
 /// Bytes of exports sent to those who downloaded them.
 const DOWNLOADED: &str = "export_room_downloaded_bytes_total";
+/// Requests to file stores that were made again, by `store` and `operation`.
+const STORE_RETRIES: &str = "export_room_store_retries_total";
 /// Jobs, by `kind` and `state`.
 const JOBS: &str = "export_room_jobs";
 /// Seconds of an attempt, by `kind` and `outcome`.
@@ -107,6 +109,10 @@ fn describe() {
     );
     describe_gauge!(JOBS, "Jobs by kind and state.");
     describe_histogram!(JOB_SECONDS, Unit::Seconds, "Time of an attempt.");
+    describe_counter!(
+        STORE_RETRIES,
+        "Requests to file stores that failed and were made again."
+    );
     describe_counter!(MESSAGES, "Messages in finished exports.");
     describe_counter!(FILES, "Files in finished exports.");
     describe_counter!(BYTES, Unit::Bytes, "Bytes of finished exports.");
@@ -181,6 +187,11 @@ pub fn downloaded(bytes: u64) {
     counter!(DOWNLOADED).increment(bytes);
 }
 
+/// A request to a file store failed and is made again; `store` and `operation` are of closed sets.
+pub fn store_retried(store: &'static str, operation: &'static str) {
+    counter!(STORE_RETRIES, "store" => store, "operation" => operation).increment(1);
+}
+
 /// An attempt at a job ended; `outcome` is a name of a closed set.
 pub fn job_ended(kind: &'static str, outcome: &'static str, took: Duration) {
     histogram!(JOB_SECONDS, "kind" => kind, "outcome" => outcome).record(took);
@@ -206,6 +217,7 @@ mod tests {
         job_ended("file_export", "done", Duration::from_secs(2));
         exported(7, 2, 100);
         downloaded(5);
+        store_retried("AmazonS3", "read");
         let kind = Work::FILE_EXPORT.to_owned();
         let text = render(&[
             (kind, JobState::Queued, 3),
@@ -223,6 +235,7 @@ mod tests {
             "export_room_exported_files_total 2",
             "export_room_exported_bytes_total 100",
             "export_room_downloaded_bytes_total 5",
+            r#"export_room_store_retries_total{store="AmazonS3",operation="read"} 1"#,
             "export_room_http_requests_in_flight 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

@@ -196,6 +196,7 @@ mod tests {
             id: id.to_owned(),
             store: "FileSystem:Uploads".to_owned(),
             extension: extension.map(str::to_owned),
+            path: None,
         }
     }
 

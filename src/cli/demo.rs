@@ -96,7 +96,7 @@ pub(super) async fn run(app: App, options: DemoOptions) -> anyhow::Result<ExitCo
     let mut result = ExitCode::SUCCESS;
     for format in [Format::Html, Format::Json] {
         let workspace = app
-            .open(&Address::Sqlite(database.clone()), Some(&files))
+            .open(&Address::Sqlite(database.clone()), Some(&files), None)
             .await?;
         let room = find_room(&*workspace.source, ROOM).await?;
         let request = ExportRequest {

@@ -3,6 +3,7 @@
 //! Opens everything as the server does, which makes what the server would make: the directory of the exports and the
 //! tables of the queue. What it writes to try a place it removes again, and it sends no mail.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +19,7 @@ use super::service::ServiceOptions;
 use super::{FAILED, INCOMPLETE};
 use crate::access::MAIL_MESSAGES;
 use crate::app::{App, Service, host};
-use crate::blob::StoreKind;
+use crate::blob::{RemoteKind, StoreKind};
 use crate::jobs::JobState;
 use crate::mail::MailError;
 use crate::store::directory::UserId;
@@ -333,13 +334,18 @@ async fn files(service: &Service, findings: &mut Findings) {
         }
     };
     let (mut inside, mut beside, mut elsewhere) = (0, 0, Vec::new());
+    let mut remote = BTreeMap::new();
     for (store, count) in &stores {
         match StoreKind::of(store) {
             StoreKind::GridFs => inside += count,
             StoreKind::FileSystem => beside += count,
+            StoreKind::Remote(kind) => *remote.entry(kind).or_default() += count,
             StoreKind::Unsaid => elsewhere.push(format!("{count} nowhere")),
             StoreKind::Other(other) => elsewhere.push(format!("{count} in {other}")),
         }
+    }
+    for (kind, count) in remote {
+        remote_files(service, kind, count, findings).await;
     }
     let files = &service.config.workspace.files;
     let found = format!(
@@ -367,6 +373,32 @@ async fn files(service: &Service, findings: &mut Findings) {
         );
     } else {
         findings.ok(FILES, found);
+    }
+}
+
+/// Files in a store that is reached over the network.
+async fn remote_files(service: &Service, kind: RemoteKind, count: u64, findings: &mut Findings) {
+    let found = format!("{} in {}", words::number(count), kind.name());
+    let Some(stores) = &service.stores else {
+        findings.warn(
+            FILES,
+            format_args!("{found}, which is not contacted: those will be missing"),
+            "set blobs.remote = true",
+        );
+        return;
+    };
+    match stores.describe(kind).await {
+        Ok(Some(place)) => findings.ok(FILES, format_args!("{found} ({place})")),
+        Ok(None) => findings.warn(
+            FILES,
+            format_args!("{found}, and nothing says where that is: those will be missing"),
+            match kind {
+                RemoteKind::S3 => "set s3.bucket",
+                RemoteKind::GoogleCloud => "set gcs.bucket",
+                RemoteKind::WebDav => "set webdav.url",
+            },
+        ),
+        Err(error) => findings.fail(FILES, told(error), "correct [s3], [gcs] or [webdav]"),
     }
 }
 

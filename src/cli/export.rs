@@ -18,8 +18,10 @@ use jiff::tz::TimeZone;
 use transcript::names;
 use transcript::room::RoomInfo;
 
+use super::service::variables;
 use super::{INCOMPLETE, WorkspaceOption, show};
 use crate::app::{App, Workspace};
+use crate::config::{Config, Log};
 use crate::export::ExportError;
 use crate::export::file::{FileExport, expected_bytes};
 use crate::export::ledger::MissingFile;
@@ -28,6 +30,7 @@ use crate::export::report::ExportReport;
 use crate::export::request::{DEFAULT_LEVEL, Edge, ExportRequest, Format, cores, parse_date};
 use crate::export::target::{Target, Written};
 use crate::store::{MessageSource, Window};
+use crate::telemetry::start_log;
 
 /// Candidates listed for an ambiguous room.
 const CANDIDATES: usize = 20;
@@ -64,6 +67,13 @@ pub(super) struct ExportOptions {
     /// Directory of the files that the server kept in a FileSystem store.
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
+    /// A configuration file that says how file stores are reached, in [blobs], [s3], [gcs] and [webdav]
+    /// [default: /etc/export-room.toml, when it is there].
+    #[arg(long, env = "EXPORT_ROOM_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Contact no S3, Google Cloud Storage or WebDAV: list their files as missing.
+    #[arg(long)]
+    offline: bool,
     /// Compression, 0 (none) to 9 (smallest).
     #[arg(long, default_value_t = DEFAULT_LEVEL, value_parser = clap::value_parser!(u8).range(0..=9))]
     level: u8,
@@ -115,8 +125,19 @@ pub(super) async fn run(app: App, options: ExportOptions) -> anyhow::Result<Exit
     if options.raw && format != Format::Json {
         bail!("--raw adds documents to the JSON export; say --format json with it");
     }
+    let config = Config::load(options.config.as_deref(), variables(), &[])?;
+    // A store that is asked again is seen.
+    start_log(&Log {
+        level: "warn".to_owned(),
+        ..config.log
+    })?;
+    let stores = config.file_stores().filter(|_| !options.offline);
     let workspace = app
-        .open(&options.workspace.workspace, options.files.as_deref())
+        .open(
+            &options.workspace.workspace,
+            options.files.as_deref(),
+            stores,
+        )
         .await?;
     let room = find_room(&*workspace.source, &options.room).await?;
     let request = ExportRequest {

@@ -79,7 +79,7 @@ impl ServiceOptions {
 }
 
 /// The environment. A variable that is no text cannot be one of ours.
-fn variables() -> impl Iterator<Item = (String, String)> {
+pub(super) fn variables() -> impl Iterator<Item = (String, String)> {
     let text = |(name, value): (OsString, OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };

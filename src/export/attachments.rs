@@ -5,7 +5,6 @@
 
 use std::io::Write;
 
-use tokio::runtime::Handle;
 use transcript::bson::{Doc, Value, id_text};
 use transcript::message::{FileRef, Message};
 use transcript::names;
@@ -76,7 +75,7 @@ impl Upload {
             text.map(|text| text.to_str().into_owned())
         };
         Self {
-            key: blob_key(id, doc),
+            key: BlobKey::read(id, doc),
             name: text("name"),
             mime: text("type").unwrap_or_default(),
             size: doc
@@ -84,19 +83,6 @@ impl Upload {
                 .and_then(Value::integer)
                 .and_then(|size| u64::try_from(size).ok()),
         }
-    }
-}
-
-/// Where the bytes of a file are, by the record of its upload or avatar (contract §5.7).
-pub(super) fn blob_key(id: &str, record: Doc<'_>) -> BlobKey {
-    let text = |key: &str| {
-        let text = record.text(key).filter(|text| !text.is_empty());
-        text.map(|text| text.to_str().into_owned())
-    };
-    BlobKey {
-        id: id.to_owned(),
-        store: text("store").unwrap_or_default(),
-        extension: text("extension"),
     }
 }
 
@@ -166,14 +152,13 @@ fn pack_file<W: Write>(
     id: &str,
     archive: &mut Archive<W>,
 ) -> Result<FilePlace, ExportError> {
-    let runtime = Handle::current();
     let Opened {
         mut reader,
         name,
         mime,
         size: recorded,
         length,
-    } = match runtime.block_on(open(job.source, job.blobs, file, id))? {
+    } = match job.wait(open(job.source, job.blobs, file, id))?? {
         Opening::Open(opened) => opened,
         Opening::Missing(reason) => return Ok(FilePlace::Missing(reason)),
     };
@@ -187,7 +172,7 @@ fn pack_file<W: Write>(
     let mut size = 0;
     let cut = loop {
         job.check_cancelled()?;
-        match runtime.block_on(reader.next_chunk()) {
+        match job.wait(reader.next_chunk())? {
             Ok(Some(chunk)) => {
                 if !large && size + chunk.len() as u64 > SMALL_LIMIT {
                     break Some("longer than its store says".to_owned());

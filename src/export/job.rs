@@ -331,10 +331,12 @@ fn of_store(error: &StoreError) -> Failure {
             "workspace-damaged",
             "What the server keeps of this room is damaged and cannot be read. Ask the administrator to look at the server's log.",
         )),
-        StoreError::Io { .. } | StoreError::Sqlite(_) => Failure::Passing(JobError::new(
-            "workspace-unreadable",
-            "The room could not be read. If it happens again, ask the administrator to look at the server's log.",
-        )),
+        StoreError::Io { .. } | StoreError::Sqlite(_) | StoreError::Remote { .. } => {
+            Failure::Passing(JobError::new(
+                "workspace-unreadable",
+                "The room could not be read. If it happens again, ask the administrator to look at the server's log.",
+            ))
+        }
     }
 }
 

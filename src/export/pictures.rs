@@ -19,7 +19,6 @@ use transcript::output::{AuthorCard, Role};
 use zipstream::{EntryOptions, Method, ZipStream};
 
 use super::ExportError;
-use super::attachments::blob_key;
 use super::ledger::{Ledger, Pictured};
 use crate::blob::{BlobError, BlobKey, BlobStore};
 use crate::store::{AvatarOf, MessageSource, RoomId, UploadId};
@@ -135,7 +134,7 @@ impl Pictures {
         };
         let doc = Doc::new(&record.0).unwrap_or(Doc::EMPTY);
         let id = doc.get("_id").map(id_text).unwrap_or_default();
-        let key = blob_key(&id, doc);
+        let key = BlobKey::read(&id, doc);
         self.entry(ledger, Kind::Avatar, &id, name, &key)
     }
 
@@ -184,7 +183,7 @@ impl Pictures {
             Kind::Thumbnail,
             upload,
             &name,
-            &blob_key(upload, doc),
+            &BlobKey::read(upload, doc),
         )
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use transcript::bson::Doc;
 
+use super::directory::Settings;
 use super::order::{Marks, MessageKey};
 use super::{
     AvatarOf, DocBatch, MessageCursor, MessageQuery, MessageSource, RawDoc, RoomId, RoomSummary,
@@ -74,6 +75,10 @@ impl MessageSource for ChosenMessages {
 
     async fn upload_stores(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         self.inner.upload_stores().await
+    }
+
+    async fn settings(&self, ids: &[&str]) -> Result<Settings, StoreError> {
+        self.inner.settings(ids).await
     }
 
     async fn avatar(&self, of: &AvatarOf) -> Result<Option<RawDoc>, StoreError> {

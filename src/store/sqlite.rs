@@ -21,6 +21,7 @@ pub use self::directory::SqliteDirectory;
 pub(crate) use self::directory::put_user_data_file;
 pub use self::import::{ImportOutcome, ImportProgress, ImportStep, import};
 use super::batches::{blocking, cursor, outline_cursor};
+use super::directory::Settings;
 use super::order::{Marks, NO_TS};
 use super::outline::{OutlineCursor, Place};
 use super::{
@@ -241,6 +242,12 @@ impl MessageSource for SqliteSource {
     async fn roles(&self, room: &RoomId, user: &str) -> Result<Vec<String>, StoreError> {
         let (room, user) = (room.clone(), user.to_owned());
         self.look_up(move |connection| query::roles(connection, &room, &user))
+            .await
+    }
+
+    async fn settings(&self, ids: &[&str]) -> Result<Settings, StoreError> {
+        let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
+        self.look_up(move |connection| query::settings(connection, &ids))
             .await
     }
 }

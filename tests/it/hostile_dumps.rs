@@ -621,6 +621,7 @@ async fn hostile_file_records_and_chunks_do_no_harm() {
                     id: id.to_owned(),
                     store: "GridFS:Uploads".to_owned(),
                     extension: None,
+                    path: None,
                 };
                 let actual = read_blob(&*subject.blobs, &key)
                     .await

@@ -30,6 +30,7 @@ mod queue_contract;
 mod search;
 mod sources;
 mod sources_shared;
+mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 mod tidy;

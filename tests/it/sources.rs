@@ -564,11 +564,13 @@ async fn avatars_emoji_and_roles_are_found_by_what_messages_say() {
             id: "A1".into(),
             store: "GridFS:Avatars".into(),
             extension: Some("png".into()),
+            path: None,
         };
         let upload = BlobKey {
             id: "u1".into(),
             store: "GridFS:Uploads".into(),
             extension: None,
+            path: None,
         };
         let emoji = BlobKey::of_custom_emoji("ship_it", "gif");
         // Pictures are found before and after the files of a room.
@@ -707,6 +709,7 @@ fn key(id: &str, store: &str) -> BlobKey {
         id: id.to_owned(),
         store: store.to_owned(),
         extension: None,
+        path: None,
     }
 }
 
@@ -836,8 +839,9 @@ async fn the_store_of_the_record_decides_where_a_file_is_looked_for() {
     let with = Blobs::new(
         Arc::clone(&dump.blobs),
         Some(FileSystem::new(&files).unwrap()),
+        None,
     );
-    let without = Blobs::new(dump.blobs, None);
+    let without = Blobs::new(dump.blobs, None, None);
     for (blobs, store, expected) in [
         (&with, "GridFS:Uploads", Ok("in GridFS")),
         (&with, "rocketchat_uploads", Ok("in GridFS")),
@@ -858,7 +862,7 @@ async fn the_store_of_the_record_decides_where_a_file_is_looked_for() {
         (
             &with,
             "AmazonS3:Uploads",
-            Err("stored in AmazonS3, which a backup does not contain"),
+            Err("stored in AmazonS3, which was not to be contacted"),
         ),
         (&with, "", Err("its record does not say where it is stored")),
     ] {

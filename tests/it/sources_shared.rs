@@ -162,6 +162,7 @@ async fn check_files(subject: &Subject, workspace: &Path, facts: &Json) {
     let blobs = Blobs::new(
         std::sync::Arc::clone(&subject.blobs),
         Some(FileSystem::new(&workspace.join("files")).unwrap()),
+        None,
     );
     for (id, file) in facts["uploads"]["byId"].as_object().unwrap() {
         let record = subject.source.upload(&UploadId(id.clone())).await.unwrap();
@@ -171,12 +172,7 @@ async fn check_files(subject: &Subject, workspace: &Path, facts: &Json) {
             continue;
         };
         let doc = Doc::new(&record.0).unwrap();
-        let text = |key| doc.text(key).map(|text| text.to_str().into_owned());
-        let key = BlobKey {
-            id: id.clone(),
-            store: text("store").unwrap(),
-            extension: text("extension"),
-        };
+        let key = BlobKey::read(id, doc);
         match read_blob(&blobs, &key).await {
             Ok(bytes) => {
                 assert!(

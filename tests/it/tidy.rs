@@ -37,6 +37,8 @@ const CRATE_USERS: &[(&str, &[&str])] = &[
     ("axum::", &["src/http"]),
     ("lettre::", &["src/mail"]),
     ("opendal::", &["src/blob"]),
+    ("opendal_http_transport_reqwest::", &["src/blob"]),
+    ("reqwest::", &["src/blob"]),
 ];
 
 /// Concrete backends and their homes. Everybody else gets them as contracts, from `src/app.rs`.

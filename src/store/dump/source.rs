@@ -15,6 +15,7 @@ use transcript::bson::{Doc, id_text};
 use super::chunks::ChunkIndex;
 use super::{Dump, check};
 use crate::store::batches::{ReadEnd, blocking, cursor, outline_cursor};
+use crate::store::directory::Settings;
 use crate::store::order::{
     Marks, MessageKey, NO_TS, UniqueSorted, UniqueSorter, instant, push_instant, push_text,
 };
@@ -610,6 +611,12 @@ impl MessageSource for DumpSource {
     async fn roles(&self, room: &RoomId, user: &str) -> Result<Vec<String>, StoreError> {
         let (room, user) = (room.clone(), user.to_owned());
         self.ask(move |inner| query::roles(&inner.catalogue(), &room, &user))
+            .await
+    }
+
+    async fn settings(&self, ids: &[&str]) -> Result<Settings, StoreError> {
+        let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
+        self.ask(move |inner| query::settings(&inner.catalogue(), &ids))
             .await
     }
 }

@@ -14,7 +14,7 @@ use super::turns::Turns;
 use super::{query, rewrite, schema, tables};
 use crate::store::directory::{
     Directory, LoginName, LoginToken, Settings, Subscription, TeamKind, User, UserId,
-    permission_roles, setting_value,
+    permission_roles,
 };
 use crate::store::user_data::{UserDataFile, UserDataFiles};
 use crate::store::{RawDoc, RoomId, StoreError};
@@ -370,18 +370,8 @@ impl Directory for SqliteDirectory {
 
     async fn settings(&self, ids: &[&str]) -> Result<Settings, StoreError> {
         let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
-        self.ask(move |connection| {
-            let mut settings = Settings::default();
-            for id in ids {
-                if let Some(doc) = query::document(connection, "rocketchat_settings", &id)?
-                    && let Some(value) = setting_value(&doc.0)
-                {
-                    settings.0.insert(id, value);
-                }
-            }
-            Ok(settings)
-        })
-        .await
+        self.ask(move |connection| query::settings(connection, &ids))
+            .await
     }
 }
 

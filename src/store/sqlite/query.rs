@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use transcript::bson::{Doc, Text, id_text};
 
 use super::tables;
+use crate::store::directory::{Settings, setting_value};
 use crate::store::fields::texts_at;
 use crate::store::{AvatarOf, ROLES, RawDoc, RoomId, RoomSummary, StoreError, UPLOAD_STORES};
 
@@ -250,4 +251,17 @@ pub(crate) fn document(
         .prepare_cached("SELECT doc FROM document WHERE collection = ?1 AND id = ?2")?
         .query_row([collection, id], doc)
         .optional()?)
+}
+
+/// The settings with these ids, those that have a value.
+pub(crate) fn settings(connection: &Connection, ids: &[String]) -> Result<Settings, StoreError> {
+    let mut settings = Settings::default();
+    for id in ids {
+        if let Some(doc) = document(connection, "rocketchat_settings", id)?
+            && let Some(value) = setting_value(&doc.0)
+        {
+            settings.0.insert(id.clone(), value);
+        }
+    }
+    Ok(settings)
 }

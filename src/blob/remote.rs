@@ -1,0 +1,308 @@
+//! Files in S3, Google Cloud Storage and WebDAV: which of them, reading with retries, and what their errors mean.
+//!
+//! Where they are is said by the configuration and the workspace's settings, never by a record: a record names a key
+//! inside.
+
+mod place;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use opendal::{Buffer, BufferStream, ErrorKind, Operator};
+use tokio::sync::Mutex;
+
+use self::place::{Place, SETTINGS};
+use super::{BlobError, BlobKey, BlobReader, RemoteKind};
+use crate::config::FileStores;
+use crate::store::{MessageSource, StoreError};
+use crate::words;
+
+/// How long what the workspace's settings say is believed.
+const REFRESH: Duration = Duration::from_secs(30);
+/// Most characters of an error's text: some servers send whole pages.
+const TOLD: usize = 300;
+/// Codes of S3 with which it refuses everything, not only this file
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>).
+const REFUSES_ALL: &[&str] = &[
+    "AccountProblem",
+    "AllAccessDisabled",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidSecurity",
+    "InvalidToken",
+    "NotSignedUp",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+];
+
+/// The stores that are reached over the network.
+pub struct RemoteStores {
+    settings: Arc<dyn MessageSource>,
+    config: FileStores,
+    known: Mutex<Option<Known>>,
+}
+
+/// The stores as they were a moment ago.
+struct Known {
+    at: Instant,
+    stores: [Option<Arc<Remote>>; RemoteKind::ALL.len()],
+}
+
+/// One store, open.
+#[derive(Debug)]
+struct Remote {
+    kind: RemoteKind,
+    place: Place,
+    operator: Operator,
+}
+
+impl RemoteStores {
+    /// Stores as configured, with the settings of a workspace as defaults. Nobody is asked yet.
+    pub fn new(settings: Arc<dyn MessageSource>, config: FileStores) -> Self {
+        Self {
+            settings,
+            config,
+            known: Mutex::new(None),
+        }
+    }
+
+    /// Starts reading a file at a byte.
+    pub async fn open(
+        &self,
+        kind: RemoteKind,
+        key: &BlobKey,
+        from: u64,
+    ) -> Result<Box<dyn BlobReader>, BlobError> {
+        let path = key_of(key).map_err(BlobError::Missing)?;
+        let remote = self.remote(kind).await?.ok_or_else(|| {
+            BlobError::Missing(format!(
+                "stored in {}, and nothing says where that is; set {}",
+                kind.name(),
+                kind.key()
+            ))
+        })?;
+        remote.open(path, from).await
+    }
+
+    /// Where a store is, in words; `None` when nobody said.
+    pub async fn describe(&self, kind: RemoteKind) -> Result<Option<String>, StoreError> {
+        let remote = self.remote(kind).await?;
+        Ok(remote.map(|remote| remote.place.describe()))
+    }
+
+    /// A store as it is configured now; `None` when nobody said where it is.
+    async fn remote(&self, kind: RemoteKind) -> Result<Option<Arc<Remote>>, StoreError> {
+        let mut known = self.known.lock().await;
+        let fresh = known.as_ref().filter(|known| known.at.elapsed() < REFRESH);
+        let stores = if let Some(known) = fresh {
+            &known.stores
+        } else {
+            let settings = self.settings.settings(SETTINGS).await?;
+            let mut stores = known.take().map(|known| known.stores).unwrap_or_default();
+            for (kind, store) in RemoteKind::ALL.into_iter().zip(&mut stores) {
+                let place = Place::of(kind, &self.config, &settings);
+                if store.as_ref().map(|store| &store.place) == place.as_ref() {
+                    continue;
+                }
+                *store = match place {
+                    Some(place) => Some(Arc::new(Remote::new(kind, place, &self.config)?)),
+                    None => None,
+                };
+            }
+            let at = Instant::now();
+            &known.insert(Known { at, stores }).stores
+        };
+        let at = RemoteKind::ALL.iter().position(|other| *other == kind);
+        Ok(at.and_then(|at| stores[at].clone()))
+    }
+}
+
+/// The key of a file inside its store; the reason when it can have none.
+fn key_of(key: &BlobKey) -> Result<&str, String> {
+    let path = key.path.as_deref().unwrap_or(&key.id);
+    let path = path.strip_prefix('/').unwrap_or(path);
+    // Dots would be resolved before they are sent, and lead out of the bucket.
+    let odd = |part: &str| part.is_empty() || part == "." || part == "..";
+    if path.split('/').any(odd) || path.contains('\0') || path.trim() != path {
+        return Err("its path cannot be a key".to_owned());
+    }
+    Ok(path)
+}
+
+impl Remote {
+    fn new(kind: RemoteKind, place: Place, config: &FileStores) -> Result<Self, StoreError> {
+        let operator = place
+            .open(kind, config)
+            .map_err(|error| StoreError::Remote {
+                action: "use",
+                place: place.describe(),
+                reason: short(&error),
+            })?;
+        Ok(Self {
+            kind,
+            place,
+            operator,
+        })
+    }
+
+    async fn open(
+        self: Arc<Self>,
+        path: &str,
+        from: u64,
+    ) -> Result<Box<dyn BlobReader>, BlobError> {
+        let failed = |error| self.failed("read", path, &error);
+        let reader = &self.operator;
+        let found = match reader.stat(path).await {
+            Ok(found) => found,
+            // S3 answers this question without a body, so that it cannot say whether the file is refused or everything;
+            // it says so to who reads.
+            Err(error) if self.kind == RemoteKind::S3 && !error.is_temporary() => {
+                let told = reader.read_with(path).range(0..1).await.err();
+                return Err(failed(told.unwrap_or(error)));
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        if found.is_dir() {
+            return Err(BlobError::Missing("a folder has its path".to_owned()));
+        }
+        let length = found.content_length();
+        let stream = if from < length {
+            let mut opened = reader.reader_with(path);
+            // What is replaced while it is read is not mixed.
+            if let Some(etag) = found.etag()
+                && reader.info().capability().read_with_if_match
+            {
+                opened = opened.if_match(etag);
+            }
+            let opened = opened.await.map_err(failed)?;
+            Some(opened.into_stream(from..length).await.map_err(failed)?)
+        } else {
+            None
+        };
+        Ok(Box::new(RemoteReader {
+            path: path.to_owned(),
+            remote: self,
+            stream,
+            rest: Buffer::new(),
+            length,
+            given: from,
+        }))
+    }
+
+    /// What an error means: for this file, or for all.
+    fn failed(&self, action: &'static str, path: &str, error: &opendal::Error) -> BlobError {
+        let missing = |reason: &str| BlobError::Missing(format!("{reason} {}", self.kind.name()));
+        let refuses_all = || {
+            let text = error.to_string();
+            REFUSES_ALL.iter().any(|code| text.contains(code))
+        };
+        match error.kind() {
+            ErrorKind::NotFound => missing("not in"),
+            ErrorKind::ConditionNotMatch => missing("replaced while it was read from"),
+            ErrorKind::PermissionDenied if !refuses_all() => missing("not allowed to be read by"),
+            _ => StoreError::Remote {
+                action,
+                place: format!("{path} of {}", self.place.describe()),
+                reason: short(error),
+            }
+            .into(),
+        }
+    }
+}
+
+/// An error's own words and its last cause, on one line, not too long.
+fn short(error: &opendal::Error) -> String {
+    let mut told = words::one_line(error.message());
+    let cut = told.floor_char_boundary(TOLD);
+    if cut < told.len() {
+        told.truncate(cut);
+        told.push('…');
+    }
+    if told.is_empty() {
+        told = error.kind().to_string();
+    }
+    if let Some(cause) = words::causes(error).skip(1).last() {
+        told += ": ";
+        told += &words::one_line(&cause.to_string());
+    }
+    told
+}
+
+struct RemoteReader {
+    remote: Arc<Remote>,
+    path: String,
+    stream: Option<BufferStream>,
+    /// What of the last piece is not given yet.
+    rest: Buffer,
+    length: u64,
+    given: u64,
+}
+
+#[async_trait]
+impl BlobReader for RemoteReader {
+    fn length(&self) -> Option<u64> {
+        Some(self.length)
+    }
+
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, BlobError> {
+        loop {
+            if let Some(bytes) = Iterator::next(&mut self.rest) {
+                if bytes.is_empty() {
+                    continue;
+                }
+                self.given += bytes.len() as u64;
+                return Ok(Some(bytes));
+            }
+            let next = match &mut self.stream {
+                Some(stream) => stream.next().await,
+                None => None,
+            };
+            match next {
+                Some(Ok(piece)) => self.rest = piece,
+                Some(Err(error)) => return Err(self.remote.failed("read", &self.path, &error)),
+                None if self.given < self.length => {
+                    return Err(BlobError::Missing(format!(
+                        "{} of {} bytes there",
+                        self.given, self.length
+                    )));
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_key_and_never_leads_out() {
+        let key = |id: &str, path: Option<&str>| BlobKey {
+            id: id.to_owned(),
+            path: path.map(str::to_owned),
+            ..BlobKey::default()
+        };
+        for (id, path, expected) in [
+            ("i", None, Some("i")),
+            ("i", Some("U/uploads/r/u/i"), Some("U/uploads/r/u/i")),
+            ("i", Some("/folder/i"), Some("folder/i")),
+            ("i", Some("a b/ü%2f?#.txt"), Some("a b/ü%2f?#.txt")),
+            ("i", Some("a/../b"), None),
+            ("i", Some("../other-bucket/b"), None),
+            ("i", Some("./a"), None),
+            ("i", Some("a//b"), None),
+            ("i", Some("a/"), None),
+            ("i", Some("/"), None),
+            ("..", None, None),
+            ("", None, None),
+            ("i", Some(" a"), None),
+            ("i", Some("a\0"), None),
+        ] {
+            assert_eq!(key_of(&key(id, path)).ok(), expected, "{id} {path:?}");
+        }
+    }
+}
