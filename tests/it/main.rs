@@ -25,6 +25,7 @@ mod jobs;
 mod login;
 mod mail;
 mod memory;
+mod nothing_lost;
 mod operation;
 mod queue_contract;
 mod search;

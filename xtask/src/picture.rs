@@ -1,6 +1,5 @@
 //! `cargo xtask picture`: what a person sees who opens an exported page, as a PNG.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,7 +12,7 @@ const SECONDS: &str = "90";
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let wanted = Wanted::parse(arguments)?;
-    tools::for_pictures()?;
+    let modules = tools::for_pictures()?;
     let directory = run::fresh_directory("xtask-picture")?;
     let page = if wanted.source.extension().is_some_and(|kind| kind == "zip") {
         unpack(&wanted.source, &directory.join("export"))?
@@ -27,41 +26,23 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let picture = std::path::absolute(&wanted.picture)?;
 
     let mut browser = Command::new("timeout");
-    browser.arg(SECONDS).arg("chromium").args([
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--hide-scrollbars",
-    ]);
-    // Of the two settings, one decides the browser's own colours and the other what the page is told.
-    if wanted.dark {
-        browser.args([
-            "--force-dark-mode",
-            "--blink-settings=preferredColorScheme=0",
-        ]);
-    } else {
-        browser.arg("--blink-settings=preferredColorScheme=1");
-    }
     browser
-        .arg(format!(
-            "--user-data-dir={}",
-            directory.join("profile").display()
-        ))
-        .arg(format!("--window-size={},{}", wanted.width, wanted.height))
-        .arg(format!("--screenshot={}", picture.display()))
-        .arg(address(&page));
-    // It complains at length about a desktop that is not there.
-    let log = directory.join("browser.log");
-    let complaints =
-        File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-    run::visibly(browser.stderr(complaints))
-        .with_context(|| format!("the browser's messages are in {}", log.display()))?;
-    // The browser answers with success when it could not write.
+        .arg(SECONDS)
+        .arg("node")
+        .arg(run::root().join("tests/browser/picture.mjs"))
+        .args([&page, &picture])
+        .arg(format!("{}x{}", wanted.width, wanted.height))
+        .env("EXPORT_ROOM_NODE_MODULES", modules);
+    if wanted.dark {
+        browser.arg("--dark");
+    }
+    if wanted.print {
+        browser.arg("--print");
+    }
+    if let Some(place) = &wanted.at {
+        browser.arg("--at").arg(place);
+    }
+    run::visibly(&mut browser)?;
     let size = std::fs::metadata(&picture)
         .with_context(|| format!("the browser made no picture of {}", page.display()))?
         .len();
@@ -74,6 +55,10 @@ struct Wanted {
     source: PathBuf,
     picture: PathBuf,
     dark: bool,
+    /// As it comes out of a printer.
+    print: bool,
+    /// Selector of what is to be at the top.
+    at: Option<String>,
     width: u32,
     height: u32,
 }
@@ -81,11 +66,14 @@ struct Wanted {
 impl Wanted {
     fn parse(arguments: &[String]) -> Result<Self> {
         let mut paths = Vec::new();
-        let (mut dark, mut width, mut height) = (false, 1200, 1600);
+        let (mut dark, mut print, mut at) = (false, false, None);
+        let (mut width, mut height) = (1200, 1600);
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             match argument.as_str() {
                 "--dark" => dark = true,
+                "--print" => print = true,
+                "--at" => at = Some(rest.next().context("--at needs a selector")?.clone()),
                 "--size" => {
                     let size = rest.next().and_then(|size| size.split_once('x'));
                     let (wide, high) = size.context("--size needs a value like 1200x1600")?;
@@ -101,6 +89,8 @@ impl Wanted {
             source,
             picture,
             dark,
+            print,
+            at,
             width,
             height,
         })
@@ -134,29 +124,11 @@ fn unpack(archive: &Path, directory: &Path) -> Result<PathBuf> {
         .with_context(|| format!("{} has no page", archive.display()))
 }
 
-/// A `file:` address; everything that might mean something in an address is encoded.
-fn address(path: &Path) -> String {
-    use std::fmt::Write as _;
-    let mut address = String::from("file://");
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
-                address.push(char::from(*byte));
-            }
-            other => {
-                // Writing to a string cannot fail.
-                let _ = write!(address, "%{other:02X}");
-            }
-        }
-    }
-    address
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::{Wanted, address};
+    use super::Wanted;
 
     fn parse(arguments: &[&str]) -> anyhow::Result<Wanted> {
         let arguments: Vec<String> = arguments
@@ -168,8 +140,12 @@ mod tests {
 
     #[test]
     fn options_may_stand_anywhere() {
-        let wanted = parse(&["--dark", "a.zip", "--size", "800x600", "b.png"]).unwrap();
-        assert!(wanted.dark);
+        let wanted = parse(&[
+            "--dark", "a.zip", "--size", "800x600", "--at", "#m-1", "b.png", "--print",
+        ])
+        .unwrap();
+        assert!(wanted.dark && wanted.print);
+        assert_eq!(wanted.at.as_deref(), Some("#m-1"));
         assert_eq!((wanted.width, wanted.height), (800, 600));
         assert_eq!(wanted.picture, Path::new("b.png"));
     }
@@ -179,13 +155,5 @@ mod tests {
         assert!(parse(&["a.zip"]).is_err());
         assert!(parse(&["a.zip", "b.png", "c.png"]).is_err());
         assert!(parse(&["a.zip", "b.png", "--size", "large"]).is_err());
-    }
-
-    #[test]
-    fn addresses_are_encoded() {
-        assert_eq!(
-            address(Path::new("/tmp/a b#c?.html")),
-            "file:///tmp/a%20b%23c%3F.html"
-        );
     }
 }

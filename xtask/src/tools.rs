@@ -82,13 +82,15 @@ pub(crate) fn for_tests() -> Result<Installed> {
     })
 }
 
-/// Makes sure that everything for taking a picture of an export is there.
-pub(crate) fn for_pictures() -> Result<()> {
+/// Makes sure that everything for taking a picture of an export is there; the directory with the modules of
+/// `node/package.json`.
+pub(crate) fn for_pictures() -> Result<PathBuf> {
     let needed = TOOLS
         .iter()
-        .filter(|tool| matches!(tool.program, "chromium" | "bsdtar"))
+        .filter(|tool| matches!(tool.program, "chromium" | "bsdtar" | "node" | "npm"))
         .chain(PICTURE_TOOLS);
-    debian_packages(&missing(needed))
+    debian_packages(&missing(needed))?;
+    node_modules()
 }
 
 fn missing<'a>(tools: impl IntoIterator<Item = &'a Tool>) -> Vec<&'static str> {
