@@ -15,7 +15,7 @@ use transcript::json::JsonLines;
 use transcript::message::Message;
 use transcript::names;
 use transcript::output::{AuthorCard, FilePlace, Output, ThreadRoot};
-use transcript::system;
+use transcript::{search, system};
 
 /// A function that takes any bytes and panics when something is wrong.
 pub type Check = fn(&[u8]);
@@ -152,6 +152,40 @@ pub fn message(input: &[u8]) {
         );
         assert!(text.starts_with('{') && text.ends_with("}\n"), "{text:?}");
     }
+    searched(&message);
+}
+
+/// The search of a message: words are short and have no separators, and what results show is a line of script that holds
+/// no markup.
+fn searched(message: &Message<'_>) {
+    let mut text = String::new();
+    search::visible(message, &mut text);
+    let Ok(()) = search::Folder::default().words(&text, |word| {
+        let word = std::str::from_utf8(word).expect("words are UTF-8");
+        let length = word.chars().count();
+        assert!((1..=search::WORD).contains(&length), "{word:?}");
+        assert!(
+            !word.contains(|c: char| c.is_ascii() && !c.is_ascii_alphanumeric()),
+            "{word:?}"
+        );
+        Ok::<_, Infallible>(())
+    });
+    let author = message.author();
+    let mut page = search::files::PageFile::default();
+    page.push(&search::Indexed {
+        author: &author.label().to_str(),
+        name: &author.name.to_str(),
+        alias: "",
+        local: None,
+        text: &text,
+    });
+    let mut out = Vec::new();
+    page.write(0, "room.html", &mut out);
+    let script = std::str::from_utf8(&out).expect("scripts are UTF-8");
+    assert!(
+        script.lines().count() == 1 && !script.contains('<'),
+        "{script:?}"
+    );
 }
 
 /// An archive that is only remembered.

@@ -518,6 +518,10 @@
       status.textContent = count === 0 ? "No message was found." : `${plural(count)} found.`;
       panel.dataset.milliseconds = Math.round(performance.now() - begun);
       panel.dataset.turn = turn;
+      // On a small screen the results would be below everything.
+      if (panel.getBoundingClientRect().top > innerHeight * 0.6) {
+        form.scrollIntoView();
+      }
     } catch (error) {
       if (turn === asking) {
         list.replaceChildren();
