@@ -139,3 +139,71 @@ fn texts_that_nobody_may_see_are_not_there() {
     // Without history, old versions are left out.
     assert!(!page.contains("We meet at eleven") && page.contains("We meet at noon"));
 }
+
+#[test]
+fn what_is_too_much_for_a_page_is_cut_with_a_mark() {
+    let long = "word ".repeat(400_000);
+    let attachment = bson::doc! {"text": "one of many", "author_name": "somebody"};
+    let mut reactions = bson::Document::new();
+    for number in 0..250 {
+        reactions.insert(format!(":r{number}:"), bson::doc! {"usernames": ["alice"]});
+    }
+    let crowd: Vec<String> = (0..3_000).map(|number| format!("user{number}")).collect();
+    let mut dump = crate::support::dump::DumpBuilder::new();
+    dump.add(
+        "rocketchat_room",
+        &bson::doc! {"_id": "BIG", "t": "c", "name": "big"},
+    );
+    for (number, more) in [
+        bson::doc! {"msg": &long, "alias": "n".repeat(1_000)},
+        bson::doc! {"msg": "", "attachments": vec![attachment; 250]},
+        bson::doc! {"msg": "", "reactions": reactions},
+        bson::doc! {"msg": "", "reactions": {":+1:": {"usernames": crowd}}},
+        bson::doc! {"msg": "", "attachments": [{"text": "x", "fields": vec![bson::doc! {"title": "t", "value": "v"}; 250]}]},
+        bson::doc! {"msg": "", "blocks": vec![bson::doc! {"type": "divider"}; 250]},
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut message = bson::doc! {"_id": format!("m{number}"), "rid": "BIG", "ts": bson::DateTime::from_millis(1), "u": {"_id": "a", "username": "a"}};
+        message.extend(more);
+        dump.add("rocketchat_message", &message);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let zip = directory.path().join("out.zip");
+    let workspace = format!(
+        "dump:{}",
+        text(&dump.write(Form::Directory, directory.path()))
+    );
+    let ran = run(&[
+        "export",
+        "--workspace",
+        &workspace,
+        "--room",
+        "big",
+        "--format",
+        "html",
+        "--output",
+        text(&zip),
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let contents = entries(&zip);
+    let pages: String = contents
+        .iter()
+        .filter(|(name, _)| name.contains(".html"))
+        .map(|(_, page)| String::from_utf8_lossy(page))
+        .collect();
+    for mark in [
+        "Cut here: 951424 more bytes of this text",
+        "Cut here: 50 more attachments",
+        "Cut here: 50 more reactions",
+        "Cut here: 1000 more people",
+        "Cut here: 50 more fields",
+        "Cut here: 50 more blocks",
+    ] {
+        assert!(pages.contains(mark), "{mark}");
+    }
+    assert!(!pages.contains(&"n".repeat(201)) && pages.contains(&"n".repeat(200)));
+    let anomalies = manifest(&contents)["anomalies"].to_string();
+    assert!(anomalies.contains("too-much-for-a-page"), "{anomalies}");
+}
