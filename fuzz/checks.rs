@@ -3,7 +3,6 @@
 //! The targets call these under the fuzzer, and the tests call them with every seed. A new target is a function here, a
 //! file of three lines in `targets`, its entry in `Cargo.toml`, and a directory of seeds.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io::Write;
 
@@ -14,7 +13,7 @@ use transcript::bson::{Doc, Value, id_text};
 use transcript::json::JsonLines;
 use transcript::message::Message;
 use transcript::names;
-use transcript::output::{AuthorCard, FilePlace, Output, ThreadRoot};
+use transcript::output::{AuthorCard, FilePlace, Output, Reply, Thread};
 use transcript::{search, system};
 
 /// A function that takes any bytes and panics when something is wrong.
@@ -192,7 +191,7 @@ fn searched(message: &Message<'_>) {
 #[derive(Default)]
 struct Memory {
     bytes: Vec<u8>,
-    threads: HashMap<String, ThreadRoot>,
+    thread: Thread,
 }
 
 impl Output for Memory {
@@ -227,12 +226,32 @@ impl Output for Memory {
         Ok(None)
     }
 
-    fn remember_thread(&mut self, id: &str, root: &ThreadRoot) -> Result<(), Infallible> {
-        self.threads.insert(id.into(), root.clone());
+    fn find(&mut self, _: i64, _: &str) -> Result<Option<u32>, Infallible> {
+        Ok(Some(0))
+    }
+
+    fn may_start_thread(&self, _: &str) -> bool {
+        true
+    }
+
+    fn thread(&mut self, _: &str) -> Result<Option<&Thread>, Infallible> {
+        Ok(Some(&self.thread))
+    }
+
+    fn remember_thread(&mut self, _: &str, author: &str, excerpt: &str) -> Result<(), Infallible> {
+        self.thread.author = author.into();
+        self.thread.excerpt = excerpt.into();
         Ok(())
     }
 
-    fn thread(&mut self, id: &str) -> Result<Option<ThreadRoot>, Infallible> {
-        Ok(self.threads.get(id).cloned())
+    fn replies(&mut self, id: &str, each: &mut dyn FnMut(&Reply<'_>)) -> Result<(), Infallible> {
+        each(&Reply {
+            id,
+            ts: 0,
+            page: 1,
+            author: &self.thread.author,
+            excerpt: &self.thread.excerpt,
+        });
+        Ok(())
     }
 }

@@ -6,16 +6,20 @@
 
 pub mod archive;
 pub(crate) mod attachments;
+mod bloom;
 pub mod file;
 pub mod job;
 pub mod ledger;
+mod pages;
 pub mod pictures;
 mod pipeline;
 pub mod progress;
 pub mod report;
 pub mod request;
 mod search;
+pub mod style;
 pub mod target;
+mod threads;
 
 use std::io;
 

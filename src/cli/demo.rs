@@ -15,8 +15,9 @@ use anyhow::Context;
 use clap::Args;
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
+use transcript::locale::Locale;
 
-use super::export::{ProgressOption, export, find_room};
+use super::export::{ProgressOption, export, find_room, operator};
 use super::serve::serve;
 use super::service::Shutdown;
 use super::{INCOMPLETE, import};
@@ -108,6 +109,9 @@ pub(super) async fn run(app: App, options: DemoOptions) -> anyhow::Result<ExitCo
             raw: false,
             search: true,
             zone: TimeZone::UTC,
+            locale: Locale::default(),
+            style: None,
+            exported_by: operator(),
             level: DEFAULT_LEVEL,
             threads: cores(),
             exported_at: app.clock.now(),

@@ -6,7 +6,7 @@
 )]
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::tz::TimeZone;
+use transcript::locale::Locale;
 use transcript::names;
 use transcript::room::RoomInfo;
 
@@ -28,6 +29,7 @@ use crate::export::ledger::MissingFile;
 use crate::export::progress::{Progress, Snapshot};
 use crate::export::report::ExportReport;
 use crate::export::request::{DEFAULT_LEVEL, Edge, ExportRequest, Format, cores, parse_date};
+use crate::export::style;
 use crate::export::target::{Target, Written};
 use crate::store::{MessageSource, Window};
 use crate::telemetry::start_log;
@@ -83,6 +85,15 @@ pub(super) struct ExportOptions {
     /// Time zone of the pages, for example Europe/Berlin.
     #[arg(long, value_name = "TZ", default_value = "UTC")]
     timezone: String,
+    /// Language of dates and numbers on the pages: en, en-US, de, fr, es, pt-BR, ru, ja or zh.
+    #[arg(long, value_name = "TAG", default_value = "en")]
+    locale: String,
+    /// A style sheet of your own for the pages, put after ours.
+    #[arg(long, value_name = "FILE")]
+    style: Option<PathBuf>,
+    /// Who exports, as the pages say it [default: the user of the system].
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
     /// Show old versions under their message, and deleted messages that the server kept.
     #[arg(long)]
     history: bool,
@@ -118,6 +129,8 @@ pub(super) enum ProgressOption {
 pub(super) async fn run(app: App, options: ExportOptions) -> anyhow::Result<ExitCode> {
     let window = window(options.date_from.as_deref(), options.date_to.as_deref())?;
     let zone = zone(&options.timezone)?;
+    let locale = locale(&options.locale)?;
+    let style = options.style.as_deref().map(read_style).transpose()?;
     let format = match options.format {
         FormatOption::Html => Format::Html,
         FormatOption::Json => Format::Json,
@@ -148,6 +161,9 @@ pub(super) async fn run(app: App, options: ExportOptions) -> anyhow::Result<Exit
         raw: options.raw,
         search: !options.no_search,
         zone,
+        locale,
+        style,
+        exported_by: options.by.or_else(operator),
         level: options.level,
         threads: options.threads.map_or_else(cores, usize::from),
         exported_at: app.clock.now(),
@@ -299,6 +315,25 @@ fn zone(name: &str) -> anyhow::Result<TimeZone> {
     TimeZone::get(name).ok().with_context(|| {
         format!("--timezone {name}: there is no such zone; say one like Europe/Berlin or UTC")
     })
+}
+
+fn locale(tag: &str) -> anyhow::Result<Locale> {
+    Locale::of(tag).with_context(|| {
+        let known: Vec<_> = Locale::tags().collect();
+        format!("--locale {tag}: say one of {}", known.join(", "))
+    })
+}
+
+fn read_style(path: &Path) -> anyhow::Result<String> {
+    style::read(path).with_context(|| format!("--style {}", path.display()))
+}
+
+/// Who runs the command, as the system's environment says.
+pub(super) fn operator() -> Option<String> {
+    ["USER", "LOGNAME"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|name| !name.is_empty())
 }
 
 /// The one room that the user means.

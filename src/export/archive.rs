@@ -5,16 +5,19 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use transcript::output::{AuthorCard, FilePlace, Output, ThreadRoot};
+use transcript::message::Message;
+use transcript::output::{AuthorCard, Day, FilePlace, Output, PageBounds, Reply, Thread};
 use transcript::search::Indexed;
 use zipstream::{EntryOptions, Method, Options, ZipStream};
 
 use super::ExportError;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Spooled};
+use super::pages::PageIndex;
 use super::pictures::{PictureCounts, Pictures};
 use super::search::Search;
+use super::threads::Threads;
 
-/// Threads begun most recently that are kept in memory before the ledger is asked.
+/// Threads asked for most recently that are kept in memory before the ledger is asked.
 const RECENT_THREADS: usize = 512;
 
 /// Name of the manifest's entry.
@@ -30,7 +33,18 @@ pub struct Archive<W: Write> {
     pictures: Option<Pictures>,
     /// The search index, when there is one.
     pub(super) search: Option<Box<Search>>,
-    recent: VecDeque<(String, ThreadRoot)>,
+    /// On which pages messages stand; set when pages are cut.
+    pub(super) pages: Option<PageIndex>,
+    /// Set with `pages`.
+    pub(super) threads: Option<Threads>,
+    recent: VecDeque<Recent>,
+}
+
+/// A thread that was asked for.
+struct Recent {
+    first: String,
+    thread: Thread,
+    spooled: Spooled,
 }
 
 impl<W: Write> Archive<W> {
@@ -52,6 +66,8 @@ impl<W: Write> Archive<W> {
             attachments,
             pictures,
             search: None,
+            pages: None,
+            threads: None,
             recent: VecDeque::with_capacity(RECENT_THREADS),
         })
     }
@@ -131,20 +147,85 @@ impl<W: Write> Output for Archive<W> {
         }
     }
 
-    fn remember_thread(&mut self, id: &str, root: &ThreadRoot) -> Result<(), ExportError> {
-        if self.recent.len() == RECENT_THREADS {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((id.to_owned(), root.clone()));
-        Ok(self.ledger.remember_thread(id, root)?)
+    fn page(&mut self, number: u32) -> Result<Option<PageBounds>, ExportError> {
+        Ok(self.ledger.page(number)?)
     }
 
-    fn thread(&mut self, id: &str) -> Result<Option<ThreadRoot>, ExportError> {
-        // Replies are near: search from the latest.
-        if let Some((_, root)) = self.recent.iter().rev().find(|(recent, _)| recent == id) {
-            return Ok(Some(root.clone()));
+    fn find(&mut self, ts: i64, id: &str) -> Result<Option<u32>, ExportError> {
+        match &self.pages {
+            Some(pages) if pages.may_have(id) => {
+                Ok(Some(pages.page_of(ts, id.as_bytes(), &self.ledger)?))
+            }
+            _ => Ok(None),
         }
-        Ok(self.ledger.thread(id)?)
+    }
+
+    fn may_start_thread(&self, id: &str) -> bool {
+        let threads = self.threads.as_ref();
+        threads.is_some_and(|threads| threads.may_start(id))
+    }
+
+    fn thread(&mut self, first: &str) -> Result<Option<&Thread>, ExportError> {
+        Ok(self.recent_thread(first)?.map(|recent| &recent.thread))
+    }
+
+    fn remember_thread(
+        &mut self,
+        first: &str,
+        author: &str,
+        excerpt: &str,
+    ) -> Result<(), ExportError> {
+        if let Some(recent) = self.recent_thread(first)? {
+            author.clone_into(&mut recent.thread.author);
+            excerpt.clone_into(&mut recent.thread.excerpt);
+            self.ledger.remember_thread(first, author, excerpt)?;
+        }
+        Ok(())
+    }
+
+    fn replies(
+        &mut self,
+        first: &str,
+        each: &mut dyn FnMut(&Reply<'_>),
+    ) -> Result<(), ExportError> {
+        let Some(spooled) = self.recent_thread(first)?.map(|recent| recent.spooled) else {
+            return Ok(());
+        };
+        let (Some(threads), Some(pages)) = (&mut self.threads, &self.pages) else {
+            return Ok(());
+        };
+        for listed in threads.read(spooled)? {
+            each(&Reply {
+                id: listed.id,
+                ts: listed.ts,
+                page: pages.page_of(listed.ts, listed.id.as_bytes(), &self.ledger)?,
+                author: listed.author,
+                excerpt: listed.excerpt,
+            });
+        }
+        Ok(())
+    }
+
+    fn keep_for_thread(
+        &mut self,
+        number: u32,
+        first: bool,
+        message: &Message<'_>,
+    ) -> Result<(), ExportError> {
+        match &mut self.threads {
+            Some(threads) => threads
+                .keep(number, first, message)
+                .map_err(ExportError::Spool),
+            None => Ok(()),
+        }
+    }
+
+    fn remember_day(&mut self, day: &Day) -> Result<(), ExportError> {
+        Ok(self.ledger.add_day(day)?)
+    }
+
+    fn days(&mut self, after: i64, limit: usize) -> Result<Vec<Day>, ExportError> {
+        Ok(self.ledger.days(after, limit)?)
     }
 
     fn index(&mut self, message: &Indexed<'_>) -> Result<(), ExportError> {
@@ -165,5 +246,28 @@ impl<W: Write> Output for Archive<W> {
         self.start_entry(&entry)?;
         self.write(&file)?;
         self.finish_entry()
+    }
+}
+
+impl<W: Write> Archive<W> {
+    /// The thread, from those asked for last or from the ledger.
+    fn recent_thread(&mut self, first: &str) -> Result<Option<&mut Recent>, ExportError> {
+        // Replies are near: search from the latest.
+        let found = self.recent.iter().rposition(|recent| recent.first == first);
+        if let Some(at) = found {
+            return Ok(self.recent.get_mut(at));
+        }
+        let Some((thread, spooled)) = self.ledger.thread(first)? else {
+            return Ok(None);
+        };
+        if self.recent.len() == RECENT_THREADS {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Recent {
+            first: first.to_owned(),
+            thread,
+            spooled,
+        });
+        Ok(self.recent.back_mut())
     }
 }

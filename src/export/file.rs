@@ -13,12 +13,14 @@ use transcript::names;
 
 use super::archive::Archive;
 use super::ledger::MissingFile;
+use super::pages::{Cutter, PageIndex};
 use super::pictures::Pictures;
 use super::pipeline::Batches;
 use super::progress::{Phase, Progress};
 use super::report::{ExportReport, MessagePlace, Oddities, TOOL, write_manifest};
 use super::request::{ExportRequest, Format};
 use super::search::Search;
+use super::threads::{self, Collector};
 use super::{ExportError, Job, attachments};
 use crate::blob::BlobStore;
 use crate::store::{DocBatch, MessageQuery, MessageSource, RoomId, Selection};
@@ -95,8 +97,17 @@ impl FileExport {
         }
         let query = query(request);
         report.messages.expected = expected;
-        if request.attachments {
-            self.pack_files(&job, request, &query, &mut archive, &mut report)?;
+        let mut threads = (request.format == Format::Html).then(Collector::new);
+        self.first_pass(
+            &job,
+            request,
+            &query,
+            &mut archive,
+            &mut report,
+            threads.as_mut(),
+        )?;
+        if let Some(threads) = threads {
+            Self::cut_pages(&job, request, &query, &mut archive, threads)?;
         }
         job.progress
             .begin(Phase::Messages, report.messages.expected);
@@ -124,7 +135,7 @@ impl FileExport {
             }
         }
         rendering.end_group()?;
-        rendering.renderer.finish(&mut rendering.archive)?;
+        rendering.finish(&job)?;
         let Rendering {
             mut report,
             oddities,
@@ -150,16 +161,24 @@ impl FileExport {
         Ok((out, report))
     }
 
-    fn pack_files<W: Write>(
+    /// Packs files, and lets `threads` see the replies.
+    fn first_pass<W: Write>(
         &self,
         job: &Job<'_>,
         request: &ExportRequest,
         query: &MessageQuery,
         archive: &mut Archive<W>,
         report: &mut ExportReport,
+        mut threads: Option<&mut Collector>,
     ) -> Result<(), ExportError> {
+        if !request.attachments && threads.is_none() {
+            return Ok(());
+        }
         let query = MessageQuery {
-            selection: Selection::WithFiles,
+            selection: match threads {
+                Some(_) => Selection::WithFilesOrReplies,
+                None => Selection::WithFiles,
+            },
             ..query.clone()
         };
         let total = Handle::current().block_on(job.source.count(&query))?;
@@ -169,12 +188,45 @@ impl FileExport {
             for doc in batch.docs() {
                 job.check_cancelled()?;
                 let message = Message::read(doc);
-                if request.history || message.visibility() == Visibility::Shown {
+                let visibility = message.visibility();
+                if request.attachments && (request.history || visibility == Visibility::Shown) {
                     attachments::pack(job, &message, archive, &mut report.files)?;
+                }
+                // Old versions are no replies of their own.
+                if let Some(threads) = &mut threads
+                    && (visibility == Visibility::Shown
+                        || request.history && visibility == Visibility::Deleted)
+                {
+                    threads.add(&message)?;
                 }
                 job.progress.advance(1);
             }
         }
+        Ok(())
+    }
+
+    /// Decides where pages end and finds the first messages of threads.
+    fn cut_pages<W: Write>(
+        job: &Job<'_>,
+        request: &ExportRequest,
+        query: &MessageQuery,
+        archive: &mut Archive<W>,
+        mut threads: Collector,
+    ) -> Result<(), ExportError> {
+        let runtime = Handle::current();
+        let mut cutter = Cutter::new();
+        let mut outline = runtime.block_on(job.source.outline(query))?;
+        while let Some(places) = runtime.block_on(outline.next_batch())? {
+            job.check_cancelled()?;
+            for place in places.iter() {
+                if request.history || !place.hidden {
+                    let page = cutter.add(place, &archive.ledger)?;
+                    threads.met(place, page)?;
+                }
+            }
+        }
+        archive.pages = Some(cutter.finish(&archive.ledger)?);
+        archive.threads = Some(threads.finish(&archive.ledger)?);
         Ok(())
     }
 }
@@ -208,6 +260,10 @@ fn renderer<W: Write>(
             missing: report.files.missing,
             zone: request.zone.clone(),
             search: request.search,
+            locale: request.locale,
+            style: request.style.clone(),
+            exported_by: request.exported_by.clone(),
+            pages: archive.pages.as_ref().map_or(1, PageIndex::pages),
         }))),
     })
 }
@@ -222,8 +278,7 @@ impl Renderer {
     fn begin<W: Write>(&mut self, archive: &mut Archive<W>) -> Result<(), ExportError> {
         match self {
             Self::Json(json) => json.begin(archive),
-            // Pages begin when they have messages; the entry page comes last.
-            Self::Html(_) => Ok(()),
+            Self::Html(html) => html.begin(archive),
         }
     }
 
@@ -236,13 +291,6 @@ impl Renderer {
         match self {
             Self::Json(json) => json.message(message, history, archive),
             Self::Html(html) => html.message(message, history, archive),
-        }
-    }
-
-    fn finish<W: Write>(&mut self, archive: &mut Archive<W>) -> Result<(), ExportError> {
-        match self {
-            Self::Json(json) => json.finish(archive),
-            Self::Html(html) => html.finish(archive),
         }
     }
 }
@@ -288,6 +336,28 @@ impl<W: Write> Rendering<'_, W> {
         }
         self.group.push(doc);
         Ok(())
+    }
+
+    /// Ends the messages; writes what comes behind them: pages of threads, the calendar, the entry page.
+    fn finish(&mut self, job: &Job<'_>) -> Result<(), ExportError> {
+        let archive = &mut self.archive;
+        let html = match &mut self.renderer {
+            Renderer::Json(json) => return json.finish(archive),
+            Renderer::Html(html) => html,
+        };
+        html.end_messages(archive)?;
+        let kept = match &mut archive.threads {
+            Some(threads) => Some(threads.take_kept().map_err(ExportError::Spool)?),
+            None => None,
+        };
+        if let Some(kept) = kept {
+            let mut kept = kept.read().map_err(ExportError::Spool)?;
+            while let Some((key, doc)) = kept.next().map_err(ExportError::Spool)? {
+                job.check_cancelled()?;
+                html.thread_message(threads::number_of(key), &Message::read(doc), archive)?;
+            }
+        }
+        html.finish(archive)
     }
 
     /// Renders the group: every message with its versions under it; versions whose message is gone and deleted

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use transcript::locale::Locale;
 use transcript::room::RoomInfo;
 use zipstream::ZipError;
 
@@ -208,6 +209,9 @@ async fn request(
         raw: false,
         search: config.search,
         zone: config.timezone.clone(),
+        locale: Locale::default(),
+        style: None,
+        exported_by: Some(owner.display_name().to_owned()),
         level: config.level,
         threads: match config.threads {
             0 => cores(),

@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use thiserror::Error;
 use transcript::names;
-use transcript::output::{AuthorCard, FilePlace, Roles, ThreadRoot};
+use transcript::output::{AuthorCard, Day, FilePlace, PageBounds, Roles, Thread};
 
 /// The temporary database failed, most likely because its disk is full.
 #[derive(Debug, Error)]
@@ -33,6 +33,15 @@ pub struct MissingFile {
     pub reason: String,
 }
 
+/// Where in the spool the listed replies of a thread are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spooled {
+    /// Its first byte.
+    pub offset: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
 /// A picture that waits to be packed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pictured {
@@ -56,7 +65,11 @@ impl Ledger {
              CREATE TABLE name (folded TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
              CREATE TABLE file (id TEXT PRIMARY KEY, entry TEXT, size INTEGER, reason TEXT) WITHOUT ROWID;
              CREATE TABLE missing (message TEXT, file TEXT, name TEXT, reason TEXT);
-             CREATE TABLE thread (id TEXT PRIMARY KEY, page INTEGER, author TEXT, excerpt TEXT) WITHOUT ROWID;
+             CREATE TABLE thread (first TEXT PRIMARY KEY, page INTEGER, ts INTEGER, author TEXT, excerpt TEXT, replies INTEGER,
+               repliers TEXT, more INTEGER, number INTEGER, offset INTEGER, bytes INTEGER) WITHOUT ROWID;
+             CREATE TABLE page (number INTEGER PRIMARY KEY, ts INTEGER, id BLOB, first INTEGER, last INTEGER);
+             CREATE INDEX page_place ON page (ts, id);
+             CREATE TABLE day (day INTEGER PRIMARY KEY, page INTEGER, messages INTEGER);
              CREATE TABLE author (id TEXT, username TEXT, avatar TEXT, roles INTEGER, PRIMARY KEY (id, username)) WITHOUT ROWID;
              CREATE TABLE emoji (name TEXT PRIMARY KEY, entry TEXT) WITHOUT ROWID;
              CREATE TABLE picture (number INTEGER PRIMARY KEY, kind TEXT, id TEXT, entry TEXT, offset INTEGER, size INTEGER,
@@ -163,30 +176,139 @@ impl Ledger {
         Ok(())
     }
 
-    /// Keeps where the first message of a thread stands.
-    pub fn remember_thread(&self, id: &str, root: &ThreadRoot) -> Result<(), LedgerError> {
+    /// Adds a thread; they come in the order of their keys.
+    pub fn add_thread(
+        &self,
+        first: &str,
+        thread: &Thread,
+        spooled: Spooled,
+    ) -> Result<(), LedgerError> {
         self.database
             .prepare_cached(
-                "INSERT OR REPLACE INTO thread (id, page, author, excerpt) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR REPLACE INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
-            .execute(params![id, root.page, root.author, root.excerpt])?;
+            .execute(params![
+                first,
+                thread.page,
+                thread.ts,
+                thread.author,
+                thread.excerpt,
+                thread.replies.cast_signed(),
+                thread.repliers,
+                thread.more_repliers,
+                thread.number,
+                spooled.offset.cast_signed(),
+                spooled.bytes.cast_signed(),
+            ])?;
         Ok(())
     }
 
-    /// Where the first message of a thread stands.
-    pub fn thread(&self, id: &str) -> Result<Option<ThreadRoot>, LedgerError> {
-        let root = self
+    /// Keeps what replies show of their thread's first message.
+    pub fn remember_thread(
+        &self,
+        first: &str,
+        author: &str,
+        excerpt: &str,
+    ) -> Result<(), LedgerError> {
+        self.database
+            .prepare_cached("UPDATE thread SET author = ?2, excerpt = ?3 WHERE first = ?1")?
+            .execute([first, author, excerpt])?;
+        Ok(())
+    }
+
+    /// The thread that a message is the first of, and where its replies are; `None` when none of them is in the export.
+    pub fn thread(&self, first: &str) -> Result<Option<(Thread, Spooled)>, LedgerError> {
+        Ok(self
             .database
-            .prepare_cached("SELECT page, author, excerpt FROM thread WHERE id = ?1")?
-            .query_row([id], |row| {
-                Ok(ThreadRoot {
+            .prepare_cached(
+                "SELECT page, ts, author, excerpt, replies, repliers, more, number, offset, bytes FROM thread WHERE first = ?1",
+            )?
+            .query_row([first], |row| {
+                let thread = Thread {
                     page: row.get(0)?,
-                    author: row.get(1)?,
-                    excerpt: row.get(2)?,
+                    ts: row.get(1)?,
+                    author: row.get(2)?,
+                    excerpt: row.get(3)?,
+                    replies: row.get::<_, i64>(4)?.cast_unsigned(),
+                    repliers: row.get(5)?,
+                    more_repliers: row.get(6)?,
+                    number: row.get(7)?,
+                };
+                let spooled = Spooled {
+                    offset: row.get::<_, i64>(8)?.cast_unsigned(),
+                    bytes: row.get::<_, i64>(9)?.cast_unsigned(),
+                };
+                Ok((thread, spooled))
+            })
+            .optional()?)
+    }
+
+    /// Adds a page; they come in order.
+    pub fn add_page(&self, number: u32, bounds: &PageBounds) -> Result<(), LedgerError> {
+        self.database
+            .prepare_cached("INSERT INTO page VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![
+                number,
+                bounds.ts,
+                bounds.id,
+                bounds.first,
+                bounds.last
+            ])?;
+        Ok(())
+    }
+
+    /// The bounds of a page; `None` behind the last.
+    pub fn page(&self, number: u32) -> Result<Option<PageBounds>, LedgerError> {
+        Ok(self
+            .database
+            .prepare_cached("SELECT ts, id, first, last FROM page WHERE number = ?1")?
+            .query_row([number], |row| {
+                Ok(PageBounds {
+                    ts: row.get(0)?,
+                    id: row.get(1)?,
+                    first: row.get(2)?,
+                    last: row.get(3)?,
                 })
             })
+            .optional()?)
+    }
+
+    /// The page that a place is on.
+    pub fn page_of(&self, ts: i64, id: &[u8]) -> Result<u32, LedgerError> {
+        let page = self
+            .database
+            .prepare_cached(
+                "SELECT number FROM page WHERE (ts, id) <= (?1, ?2) ORDER BY ts DESC, id DESC LIMIT 1",
+            )?
+            .query_row(params![ts, id], |row| row.get(0))
             .optional()?;
-        Ok(root)
+        Ok(page.unwrap_or(0))
+    }
+
+    /// Adds a day; they come in order.
+    pub fn add_day(&self, day: &Day) -> Result<(), LedgerError> {
+        self.database
+            .prepare_cached("INSERT INTO day VALUES (?1, ?2, ?3)")?
+            .execute(params![day.day, day.page, day.messages.cast_signed()])?;
+        Ok(())
+    }
+
+    /// The days after one, in order, at most `limit` of them.
+    pub fn days(&self, after: i64, limit: usize) -> Result<Vec<Day>, LedgerError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        Ok(self
+            .database
+            .prepare_cached(
+                "SELECT day, page, messages FROM day WHERE day > ?1 ORDER BY day LIMIT ?2",
+            )?
+            .query_map(params![after, limit], |row| {
+                Ok(Day {
+                    day: row.get(0)?,
+                    page: row.get(1)?,
+                    messages: row.get::<_, i64>(2)?.cast_unsigned(),
+                })
+            })?
+            .collect::<Result<_, _>>()?)
     }
 
     /// What is known of an author; `None` when it has not been looked up.

@@ -2,6 +2,7 @@
 
 use jiff::civil;
 use jiff::tz::TimeZone;
+use transcript::locale::Locale;
 use transcript::room::RoomInfo;
 
 use crate::store::Window;
@@ -58,6 +59,12 @@ pub struct ExportRequest {
     pub search: bool,
     /// Zone of the times on pages.
     pub zone: TimeZone,
+    /// How dates and numbers on pages are written.
+    pub locale: Locale,
+    /// A style sheet of the user's own for the pages.
+    pub style: Option<String>,
+    /// Who exports, as pages and manifest name them.
+    pub exported_by: Option<String>,
     /// Deflate level, 0 to 9.
     pub level: u8,
     /// Deflate threads.

@@ -11,12 +11,12 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use transcript::DocBatch;
 use transcript::bson::id_text;
+use transcript::mail::ThreadRoot;
 use transcript::mail::html::MailHtml;
 use transcript::mail::text::PlainText;
 use transcript::mail::{MailFile, MailFilePlace, Shown, filled, thread_root, write};
 use transcript::message::{Field, FileRef, Message, Visibility};
 use transcript::names;
-use transcript::output::ThreadRoot;
 use transcript::room::RoomInfo;
 
 use super::dates::{Dates, zone_of_offset};
@@ -548,6 +548,9 @@ async fn zip(service: &Service, order: &Order<'_>, space: u64) -> Result<Zip, Co
         raw: false,
         search: false,
         zone: order.reader.dates.zone().clone(),
+        locale: transcript::locale::Locale::default(),
+        style: None,
+        exported_by: None,
         level: service.config.export.level,
         threads: 1,
         exported_at: service.clock.now(),

@@ -17,8 +17,8 @@ const inspect = () => {
     }
   };
   const tags = new Set(("html head meta title style script body header h1 h2 h3 p dl div dt dd nav a main time article span b bdi br ul ol " +
-    "li img blockquote details summary footer svg path rect audio video section hr i figure figcaption em strong del s code pre mark " +
-    "button input label form output select option search noscript template small kbd sup sub table thead tbody tr th td aside").split(" "));
+    "li img blockquote details summary footer svg path rect audio video section hr i figure figcaption em strong del s code pre mark q " +
+    "button input label form output select option search noscript template small kbd sup sub table caption thead tbody tr th td aside").split(" "));
   const attributes = new Set(("class id href rel src alt title width height loading controls preload download datetime dir lang content name " +
     "charset http-equiv viewBox d fill preserveAspectRatio role type hidden tabindex value for open start reversed placeholder autocomplete " +
     "spellcheck inputmode colspan scope disabled checked min max data-theme").split(" "));

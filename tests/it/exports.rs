@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use transcript::names;
 
-use crate::support::cli::{entries, manifest, run, text};
+use crate::support::cli::{entries, is_page, manifest, run, text};
 use crate::support::dump::{DumpBuilder, Form, shared_workspace};
 
 /// A workspace to export, with what is expected of it.
@@ -271,19 +271,36 @@ fn check_files(contents: &BTreeMap<String, Vec<u8>>, expected: &Json, uploads: &
 }
 
 fn check_rendered(contents: &BTreeMap<String, Vec<u8>>, format: &str, visible: u64) {
+    let ids = ids_of(contents);
     let count: usize = contents
         .iter()
-        .filter(|(name, _)| !name.starts_with("assets/") && *name != "manifest.json")
+        .filter(|(name, _)| {
+            !name.starts_with("assets/") && !name.starts_with("search/") && *name != "manifest.json"
+        })
         .map(|(name, bytes)| {
             let text = std::str::from_utf8(bytes).unwrap();
             if format == "json" {
                 return text.lines().filter(|line| !line.is_empty()).count();
             }
-            check_page(name, &without_our_own(text), contents);
-            text.matches("<article ").count()
+            check_page(name, &without_our_own(text), contents, &ids);
+            // The page of a thread shows once more what stands in the room.
+            text.matches("<article class=\"m").count()
         })
         .sum();
     assert_eq!(count as u64, visible);
+}
+
+/// Every `id` of every page.
+fn ids_of(contents: &BTreeMap<String, Vec<u8>>) -> BTreeMap<&str, BTreeSet<&str>> {
+    let pages = contents.iter().filter(|(name, _)| is_page(name));
+    pages
+        .map(|(name, bytes)| {
+            let page = std::str::from_utf8(bytes).unwrap();
+            let ids = page.split(" id=\"").skip(1);
+            let ids = ids.map(|part| part.split('"').next().unwrap()).collect();
+            (name.as_str(), ids)
+        })
+        .collect()
 }
 
 /// The page without the style and the script that stand in its head, the same in every page.
@@ -299,10 +316,15 @@ fn without_our_own(page: &str) -> String {
 }
 
 /// Only our own tags, every link leads somewhere, every id is there once.
-fn check_page(name: &str, page: &str, contents: &BTreeMap<String, Vec<u8>>) {
+fn check_page(
+    name: &str,
+    page: &str,
+    contents: &BTreeMap<String, Vec<u8>>,
+    all: &BTreeMap<&str, BTreeSet<&str>>,
+) {
     const TAGS: &str = "!DOCTYPE html head meta title body header h1 p dl div dt dd nav a main h2 h3 time article section \
                         span b i s u bdi br ul ol li img blockquote details summary footer strong em del code pre kbd \
-                        small table thead tbody tr th td caption hr svg path rect video audio figure figcaption";
+                        small q table thead tbody tr th td caption hr svg path rect video audio figure figcaption";
     for part in page.split('<').skip(1) {
         let tag = part
             .trim_start_matches('/')
@@ -323,6 +345,8 @@ fn check_page(name: &str, page: &str, contents: &BTreeMap<String, Vec<u8>>) {
             assert!(
                 [
                     "class",
+                    "data-calendar",
+                    "data-search",
                     "id",
                     "title",
                     "rel",
@@ -375,6 +399,16 @@ fn check_page(name: &str, page: &str, contents: &BTreeMap<String, Vec<u8>>) {
         ids.iter().collect::<BTreeSet<_>>().len(),
         "{name} has an id twice"
     );
+    check_links(name, page, contents, all);
+}
+
+/// Every link leads somewhere: into the export, or outside without telling where it comes from.
+fn check_links(
+    name: &str,
+    page: &str,
+    contents: &BTreeMap<String, Vec<u8>>,
+    all: &BTreeMap<&str, BTreeSet<&str>>,
+) {
     for target in page
         .split("href=\"")
         .chain(page.split("src=\""))
@@ -384,19 +418,29 @@ fn check_page(name: &str, page: &str, contents: &BTreeMap<String, Vec<u8>>) {
         if !target.contains(['#', '.', '/']) || target.starts_with("<!DOCTYPE") {
             continue;
         }
+        let outside = ["http://", "https://", "mailto:", "tel:"];
+        if outside.iter().any(|scheme| target.starts_with(scheme)) {
+            let tag = format!("rel=\"noopener noreferrer\" href=\"{target}\"");
+            assert!(
+                page.contains(&tag),
+                "{name}: {target} tells where it comes from"
+            );
+            continue;
+        }
         let (file, fragment) = target.split_once('#').unwrap_or((target, ""));
         let file = if file.is_empty() {
             name.to_owned()
         } else {
             decoded(file)
         };
-        let Some(bytes) = contents.get(&file) else {
-            panic!("{name}: {target} leads nowhere")
-        };
+        assert!(
+            contents.contains_key(&file),
+            "{name}: {target} leads nowhere"
+        );
         if !fragment.is_empty() {
-            let id = format!(" id=\"{}\"", decoded(fragment));
+            let id = decoded(fragment);
             assert!(
-                std::str::from_utf8(bytes).unwrap().contains(&id),
+                all[file.as_str()].contains(id.as_str()),
                 "{name}: {target} leads nowhere"
             );
         }

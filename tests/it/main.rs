@@ -27,6 +27,7 @@ mod mail;
 mod memory;
 mod nothing_lost;
 mod operation;
+mod pages;
 mod queue_contract;
 mod search;
 mod sources;

@@ -55,6 +55,14 @@ pub(crate) fn entries(zip: &Path) -> BTreeMap<String, Vec<u8>> {
     entries
 }
 
+/// Whether an entry is a page.
+pub(crate) fn is_page(name: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "html")
+        && !name.starts_with("assets/")
+}
+
 /// The manifest of an export.
 pub(crate) fn manifest(entries: &BTreeMap<String, Vec<u8>>) -> serde_json::Value {
     serde_json::from_slice(&entries["manifest.json"]).unwrap()

@@ -214,6 +214,15 @@ impl<'a> Doc<'a> {
         }
     }
 
+    /// Appends the whole document, as it was opened.
+    pub fn write_to(self, out: &mut Vec<u8>) {
+        // It was opened with a length of 32 bits.
+        let length = u32::try_from(self.0.len() + 5).unwrap_or(u32::MAX);
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(self.0);
+        out.push(0);
+    }
+
     /// The elements in order. Reading stops after the first that is malformed.
     pub fn elements(self) -> Elements<'a> {
         Elements { rest: self.0 }

@@ -14,6 +14,7 @@ mod batch;
 pub mod bson;
 pub mod html;
 pub mod json;
+pub mod locale;
 pub mod mail;
 pub mod message;
 pub mod names;

@@ -7,7 +7,6 @@ pub mod text;
 
 use crate::bson::{Doc, Text, Value, id_text};
 use crate::message::{Field, Message, User, Visibility};
-use crate::output::ThreadRoot;
 use crate::system::{Sentence, sentence};
 
 /// Quotes within quotes are followed this far.
@@ -399,6 +398,15 @@ fn reactions(message: &Message<'_>) -> Vec<String> {
     out
 }
 
+/// The first message of a thread, as its replies show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ThreadRoot {
+    /// Its author.
+    pub author: String,
+    /// The beginning of its text.
+    pub excerpt: String,
+}
+
 /// How a thread's first message is shown by its replies: who, and the beginning of the text.
 pub fn thread_root(message: &Message<'_>, longest: usize) -> ThreadRoot {
     let mut text = String::new();
@@ -413,7 +421,6 @@ pub fn thread_root(message: &Message<'_>, longest: usize) -> ThreadRoot {
         .nth(longest)
         .map_or(line.len(), |(at, _)| at);
     ThreadRoot {
-        page: 0,
         author: User::label(message.author()).to_str().into_owned(),
         excerpt: if end < line.len() {
             format!("{}…", &line[..end])

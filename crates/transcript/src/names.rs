@@ -66,11 +66,15 @@ pub fn safe(wanted: &str) -> String {
 
 /// `name` with `-<number>` before its extension: the second, third … entry of the same name.
 pub fn numbered(name: &str, number: u32) -> String {
+    suffixed(name, &format!("-{number}"))
+}
+
+/// `name` with a suffix of ours before its extension.
+pub(crate) fn suffixed(name: &str, suffix: &str) -> String {
     let (directory, file) = name
         .rsplit_once('/')
         .map_or(("", name), |(directory, file)| (directory, file));
     let (stem, extension) = split_extension(file);
-    let suffix = format!("-{number}");
     let room = MAX_NAME.saturating_sub(suffix.len() + extension.len());
     let stem = &stem[..stem.floor_char_boundary(room)];
     let slash = if directory.is_empty() { "" } else { "/" };

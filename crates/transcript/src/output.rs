@@ -1,5 +1,6 @@
 //! Where renderers write to, and what they need to know of what was written before.
 
+use crate::message::Message;
 use crate::search::Indexed;
 
 /// The archive under construction, as a renderer sees it: named entries, one after the other, and an index on disk of
@@ -39,11 +40,76 @@ pub trait Output {
     /// shown, or files were not asked for.
     fn thumbnail(&mut self, upload: &str) -> Result<Option<String>, Self::Error>;
 
-    /// Keeps where the first message of a thread stands.
-    fn remember_thread(&mut self, id: &str, root: &ThreadRoot) -> Result<(), Self::Error>;
+    /// Bounds of a page, counted from 0; `None` behind the last. Pages are cut before the first is written; an output that does
+    /// not cut has one page, no calendar and no threads, as the defaults of what follows say.
+    fn page(&mut self, number: u32) -> Result<Option<PageBounds>, Self::Error> {
+        let _ = number;
+        Ok(None)
+    }
 
-    /// Where the first message of a thread stands; `None` when it is not in this export.
-    fn thread(&mut self, id: &str) -> Result<Option<ThreadRoot>, Self::Error>;
+    /// Page on which the message of this instant and `_id` stands; `None` when it is not in this export.
+    fn find(&mut self, ts: i64, id: &str) -> Result<Option<u32>, Self::Error> {
+        let _ = (ts, id);
+        Ok(None)
+    }
+
+    /// Whether a message, by `_id`, may be the first of a thread that has replies in this export. Asked for every message:
+    /// `false` is certain and costs nothing.
+    fn may_start_thread(&self, id: &str) -> bool {
+        let _ = id;
+        false
+    }
+
+    /// The thread that a message, by `_id`, is the first of; `None` when none of its replies is in this export.
+    fn thread(&mut self, first: &str) -> Result<Option<&Thread>, Self::Error> {
+        let _ = first;
+        Ok(None)
+    }
+
+    /// Keeps what replies show of their thread's first message.
+    fn remember_thread(
+        &mut self,
+        first: &str,
+        author: &str,
+        excerpt: &str,
+    ) -> Result<(), Self::Error> {
+        let _ = (first, author, excerpt);
+        Ok(())
+    }
+
+    /// The replies of a thread in order, at most [`LISTED`](crate::html::LISTED) of them.
+    fn replies(
+        &mut self,
+        first: &str,
+        each: &mut dyn FnMut(&Reply<'_>),
+    ) -> Result<(), Self::Error> {
+        let _ = (first, each);
+        Ok(())
+    }
+
+    /// Keeps a message of a thread that has a page of its own, which is written when all messages have been: `first` tells
+    /// the first message from its replies.
+    fn keep_for_thread(
+        &mut self,
+        number: u32,
+        first: bool,
+        message: &Message<'_>,
+    ) -> Result<(), Self::Error> {
+        let _ = (number, first, message);
+        Ok(())
+    }
+
+    /// Keeps a day that has messages. Days come in order, each once.
+    fn remember_day(&mut self, day: &Day) -> Result<(), Self::Error> {
+        let _ = day;
+        Ok(())
+    }
+
+    /// The days that were kept after the day `after`, in order, at most `limit` of them.
+    fn days(&mut self, after: i64, limit: usize) -> Result<Vec<Day>, Self::Error> {
+        let _ = (after, limit);
+        Ok(Vec::new())
+    }
 
     /// Takes a message into the search index, in the order of the pages. Called for every message of a page once, when
     /// the export has a search; an output without an index ignores it.
@@ -73,15 +139,69 @@ pub enum FilePlace {
     LeftOut,
 }
 
-/// The first message of a thread, as its replies show it.
+/// Where a page begins and which days it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ThreadRoot {
-    /// Page it stands on, counted from 0.
+pub struct PageBounds {
+    /// `ts` of its first message in milliseconds; `i64::MIN` when it has none that can be read.
+    pub ts: i64,
+    /// `_id` of its first message, as bytes whose order is the order of messages of one instant.
+    pub id: Vec<u8>,
+    /// `ts` of its first message that has one.
+    pub first: Option<i64>,
+    /// `ts` of its last message.
+    pub last: Option<i64>,
+}
+
+/// A thread, as its messages show it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Thread {
+    /// Page that its first message stands on; `None` when that is not in this export.
+    pub page: Option<u32>,
+    /// `ts` of its first message.
+    pub ts: i64,
+    /// Author of its first message; empty before that has been met.
+    pub author: String,
+    /// The beginning of its first message's text.
+    pub excerpt: String,
+    /// Replies in this export.
+    pub replies: u64,
+    /// Who replied, in the order of their first reply, with [`SEPARATOR`] between: at most [`REPLIERS`].
+    pub repliers: String,
+    /// Whether more people than those replied.
+    pub more_repliers: bool,
+    /// Number of the page of its own that a long thread has, from 1.
+    pub number: Option<u32>,
+}
+
+/// Between names in [`Thread::repliers`]: in no name that can be seen.
+pub const SEPARATOR: char = '\0';
+/// Names of people who replied that are kept for a thread.
+pub const REPLIERS: usize = 8;
+
+/// A reply, as the first message of its thread lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply<'a> {
+    /// `_id`.
+    pub id: &'a str,
+    /// `ts` in milliseconds; `i64::MIN` when it has none that can be read.
+    pub ts: i64,
+    /// Page that it stands on.
     pub page: u32,
     /// Its author.
-    pub author: String,
+    pub author: &'a str,
     /// The beginning of its text.
-    pub excerpt: String,
+    pub excerpt: &'a str,
+}
+
+/// A day with messages, for the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Day {
+    /// Days since 1970-01-01 on the calendar of the page's zone.
+    pub day: i64,
+    /// Page on which it begins.
+    pub page: u32,
+    /// Messages on it.
+    pub messages: u64,
 }
 
 /// What pages show of an author besides the names in the message.

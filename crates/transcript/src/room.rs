@@ -16,6 +16,10 @@ pub struct RoomInfo {
     pub title: String,
     /// `topic`.
     pub topic: Option<String>,
+    /// `description`.
+    pub description: Option<String>,
+    /// `announcement`.
+    pub announcement: Option<String>,
     /// `usernames` of a direct room.
     pub usernames: Vec<String>,
     /// Parent room of a discussion.
@@ -40,6 +44,8 @@ impl RoomInfo {
                 b"name" => room.name = text(value),
                 b"fname" => fname = text(value),
                 b"topic" => room.topic = text(value),
+                b"description" => room.description = text(value),
+                b"announcement" => room.announcement = text(value),
                 b"usernames" => {
                     let names = value.array().into_iter().flat_map(Doc::values);
                     room.usernames = names.filter_map(Value::text).map(owned).collect();

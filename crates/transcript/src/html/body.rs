@@ -15,8 +15,8 @@ mod reactions;
 mod words;
 
 pub(super) use self::author::Authors;
-use super::{PagedHtml, escape};
-use crate::bson::{Text, Value, id_text};
+use super::{PagedHtml, escape, threads};
+use crate::bson::{Text, Value};
 use crate::message::{Anomalies, Anomaly, Field, Message, User, Visibility};
 use crate::output::Output;
 use crate::system::{Sentence, sentence};
@@ -71,8 +71,8 @@ impl<O: Output> Body<'_, O> {
         let system = matches!(kind, Sentence::Written | Sentence::Bare | Sentence::Unknown)
             && message.kind() != Some(Text(b"videoconf"));
         let id = message.id();
+        self.html.open_article();
         let out = &mut self.html.out;
-        out.extend_from_slice(b"<article class=\"m");
         out.extend_from_slice(if continues { b" cont" } else { b"" });
         out.extend_from_slice(if system { b" sys" } else { b"" });
         out.extend_from_slice(b"\" id=\"m-");
@@ -88,9 +88,7 @@ impl<O: Output> Body<'_, O> {
         );
         self.marks(message, kind);
         self.markup("</div>\n");
-        if let Some(root) = message.get(Field::Tmid).filter(|root| root.truthy()) {
-            self.reply(&id_text(root))?;
-        }
+        threads::reply(self.html, message, self.output)?;
         self.words(message, kind)?;
         self.files(message)?;
         if let Some(attachments) = message.get(Field::Attachments).and_then(Value::array) {
@@ -106,6 +104,7 @@ impl<O: Output> Body<'_, O> {
         if let Some(reactions) = message.get(Field::Reactions).and_then(Value::document) {
             self.reactions(reactions)?;
         }
+        threads::replies(self.html, message, self.output)?;
         self.versions(history)?;
         self.markup("</article>\n");
         Ok(())
@@ -159,28 +158,6 @@ impl<O: Output> Body<'_, O> {
             self.instant(at);
         }
         self.markup("</span>");
-    }
-
-    fn reply(&mut self, root: &str) -> Result<(), O::Error> {
-        let Some(found) = self.output.thread(root)? else {
-            self.markup(
-                "<p class=\"reply\">Reply in a thread whose first message is not in this export</p>\n",
-            );
-            return Ok(());
-        };
-        self.markup("<p class=\"reply\" dir=\"auto\">Reply in the thread of <a href=\"");
-        if found.page != self.html.page {
-            let page = self.html.page_name(found.page);
-            escape::link(&mut self.html.out, &page);
-        }
-        self.markup("#m-");
-        escape::link(&mut self.html.out, root);
-        self.markup("\"><bdi>");
-        self.name(Text(found.author.as_bytes()));
-        self.markup("</bdi></a>: ");
-        escape::text(&mut self.html.out, found.excerpt.as_bytes());
-        self.markup("</p>\n");
-        Ok(())
     }
 
     /// Older versions of the message.

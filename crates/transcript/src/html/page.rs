@@ -3,8 +3,9 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
-use super::{PagedHtml, escape};
-use crate::time::civil_date;
+use super::{Here, PagedHtml, calendar, escape};
+use crate::output::{Output, PageBounds};
+use crate::time::{Local, civil_date};
 
 /// The sheets, later ones over earlier ones.
 const STYLE: &str = concat!(
@@ -21,19 +22,30 @@ const SCRIPT: &str = include_str!("script.js");
 /// Level 3 §2.3.1).
 #[derive(Debug)]
 pub(super) struct Assets {
-    style: String,
-    style_digest: String,
-    script_digest: String,
+    /// `<style>` and `<script>` elements.
+    elements: String,
+    policy: String,
 }
 
 impl Assets {
-    pub(super) fn new() -> Self {
+    /// What stands in every page: ours, and after our style the user's own.
+    pub(super) fn new(own_style: Option<&str>) -> Self {
         let style = compact(STYLE);
         let digest = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
+        let mut styles = format!("'sha256-{}'", digest(&style));
+        let mut elements = format!("<style>{style}</style>\n");
+        if let Some(own) = own_style {
+            styles.extend([" 'sha256-", &digest(own), "'"]);
+            elements.extend(["<style>", own, "</style>\n"]);
+        }
+        elements.extend(["<script>", SCRIPT, "</script>\n"]);
         Self {
-            style_digest: digest(&style),
-            script_digest: digest(SCRIPT),
-            style,
+            policy: format!(
+                "default-src 'none'; img-src 'self' file:; media-src 'self' file:; base-uri 'none'; form-action 'none'; \
+                 style-src {styles}; script-src 'strict-dynamic' 'sha256-{}'",
+                digest(SCRIPT)
+            ),
+            elements,
         }
     }
 }
@@ -51,163 +63,352 @@ fn compact(sheet: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Everything before the messages.
-pub(super) fn head(html: &mut PagedHtml) {
+/// Everything up to the body's first element.
+pub(super) fn opening(html: &mut PagedHtml, title: &str, page: u32) {
+    let calendar = html.name(Here::Calendar(0));
     let out = &mut html.out;
-    let info = &html.info;
-    out.extend_from_slice(b"<!DOCTYPE html>\n<html lang=\"en\"");
-    if info.search {
+    out.extend_from_slice(b"<!DOCTYPE html>\n<html lang=\"en\" data-calendar=\"");
+    escape::link(out, &calendar);
+    if html.info.search {
         // Where the script finds the files of the search.
-        out.extend_from_slice(b" data-search=\"search/\"");
+        out.extend_from_slice(b"\" data-search=\"search/");
     }
     out.extend_from_slice(
-        b">\n<head>\n<meta charset=\"utf-8\">\n\
-          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file:; \
-          media-src 'self' file:; base-uri 'none'; form-action 'none'; style-src 'sha256-",
+        b"\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"",
     );
-    out.extend_from_slice(html.assets.style_digest.as_bytes());
-    out.extend_from_slice(b"'; script-src 'strict-dynamic' 'sha256-");
-    out.extend_from_slice(html.assets.script_digest.as_bytes());
+    // Of quotation marks it has single ones only, which a value in double ones may have.
+    out.extend_from_slice(html.assets.policy.as_bytes());
     out.extend_from_slice(
-        b"'\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+        b"\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
           <meta name=\"referrer\" content=\"no-referrer\">\n<title>",
     );
-    escape::text(out, info.room.title.as_bytes());
-    if html.page > 0 {
-        escape::ours(out, format_args!(" – page {}", html.page + 1));
+    if !title.is_empty() {
+        escape::text(out, title.as_bytes());
+        out.extend_from_slice(" · ".as_bytes());
     }
-    out.extend_from_slice(b"</title>\n<style>");
-    out.extend_from_slice(html.assets.style.as_bytes());
-    out.extend_from_slice(b"</style>\n<script>");
-    out.extend_from_slice(SCRIPT.as_bytes());
+    escape::text(out, html.info.room.title.as_bytes());
+    if page > 0 {
+        escape::ours(out, format_args!(" · page {}", page + 1));
+    }
+    out.extend_from_slice(b"</title>\n");
+    out.extend_from_slice(html.assets.elements.as_bytes());
     out.extend_from_slice(
-        b"</script>\n</head>\n<body>\n<header class=\"room\">\n<h1 dir=\"auto\">",
+        b"</head>\n<body>\n<a class=\"skip\" href=\"#messages\">Skip to the messages</a>\n",
     );
-    escape::text(out, info.room.title.as_bytes());
-    out.extend_from_slice(b"</h1>\n");
-    if let Some(topic) = &info.room.topic {
-        out.extend_from_slice(b"<p dir=\"auto\">");
-        escape::lines(out, topic.as_bytes());
-        out.extend_from_slice(b"</p>\n");
+}
+
+/// The footer and the end of a file.
+pub(super) fn closing(html: &mut PagedHtml) {
+    let exported = full(html, html.info.exported_at);
+    let out = &mut html.out;
+    out.extend_from_slice(b"<footer>\n<p>Exported ");
+    escape::text(out, exported.as_bytes());
+    out.extend_from_slice(b" with ");
+    escape::text(out, html.info.tool.as_bytes());
+    out.extend_from_slice(
+        b". <code>manifest.json</code> holds the digests of all files.</p>\n</footer>\n</body>\n</html>\n",
+    );
+}
+
+/// Everything before the messages of a page of the room.
+pub(super) fn head<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<(), O::Error> {
+    let Here::Room(page) = html.here else {
+        return Ok(());
+    };
+    let bounds = output.page(page)?.unwrap_or_default();
+    opening(html, "", page);
+    if page == 0 {
+        entry_header(html, output)?;
+    } else {
+        html.out.extend_from_slice(b"<header class=\"bar\">\n<h1>");
+        html.open_link(Here::Room(0));
+        html.out.extend_from_slice(b"<bdi>");
+        escape::text(&mut html.out, html.info.room.title.as_bytes());
+        html.out
+            .extend_from_slice(b"</bdi></a></h1>\n<p class=\"sub\">");
+        let range = range(html, &bounds);
+        escape::text(&mut html.out, range.as_bytes());
+        html.out.extend_from_slice(b"</p>\n");
+        html.out.extend_from_slice(b"</header>\n");
     }
-    if html.page == 0 {
-        facts(html);
-    }
-    html.out.extend_from_slice(b"</header>\n");
-    navigation(html, html.page == 0 && html.last_page > 0);
-    html.out.extend_from_slice(b"<main>\n");
-    if html.page == 0 && html.rendered == 0 {
+    navigation(html, page, "Pages", output)?;
+    html.out.extend_from_slice(b"<main id=\"messages\">\n");
+    if page == 0 && html.rendered == 0 {
         html.out.extend_from_slice(
-            b"<p class=\"note\">There are no messages in this room and window.</p>\n",
+            b"<p class=\"empty\">There are no messages in this room and window.</p>\n",
         );
     }
+    Ok(())
+}
+
+/// Everything after the messages of a page of the room.
+pub(super) fn foot<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<(), O::Error> {
+    html.out.extend_from_slice(b"</main>\n");
+    if let Here::Room(page) = html.here {
+        navigation(html, page, "Pages, at the end", output)?;
+    }
+    closing(html);
+    Ok(())
+}
+
+fn entry_header<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<(), O::Error> {
+    let avatar = output.room_avatar()?;
+    let out = &mut html.out;
+    out.extend_from_slice(b"<header class=\"room\">\n");
+    if let Some(entry) = avatar {
+        out.extend_from_slice(b"<img class=\"face\" width=\"64\" height=\"64\" alt=\"\" src=\"");
+        escape::link(out, &entry);
+        out.extend_from_slice(b"\">\n");
+    }
+    let room = &html.info.room;
+    out.extend_from_slice(b"<p class=\"where\">");
+    escape::text(out, room.kind_in_words().as_bytes());
+    out.extend_from_slice(b"</p>\n<h1 dir=\"auto\">");
+    escape::text(out, room.title.as_bytes());
+    out.extend_from_slice(b"</h1>\n");
+    for (class, text) in [
+        ("topic", &room.topic),
+        ("about", &room.description),
+        ("announcement", &room.announcement),
+    ] {
+        if let Some(text) = text {
+            escape::ours_tagged(
+                out,
+                "<p class=\"",
+                format_args!("{class}"),
+                "\" dir=\"auto\">",
+            );
+            escape::lines(out, text.as_bytes());
+            out.extend_from_slice(b"</p>\n");
+        }
+    }
+    facts(html);
+    calendar::months(html, output)?;
+    html.out.extend_from_slice(b"</header>\n");
+    Ok(())
 }
 
 fn facts(html: &mut PagedHtml) {
+    let locale = html.info.locale;
+    let end = |html: &PagedHtml, instant: Option<i64>, open: &str| {
+        instant.map_or(open.to_owned(), |at| full(html, at))
+    };
     let window = match (html.info.from, html.info.to) {
         (None, None) => "all messages".to_owned(),
-        (from, to) => {
-            let end = |instant: Option<i64>, open: &str| {
-                instant.map_or(open.to_owned(), |at| full(html, at))
-            };
-            format!(
-                "{} to {}",
-                end(from, "the first message"),
-                end(to, "the last message")
-            )
-        }
+        (from, to) => format!(
+            "{} to {}",
+            end(html, from, "the first message"),
+            end(html, to, "the last message")
+        ),
     };
     let exported = full(html, html.info.exported_at);
     let info = &html.info;
-    let zone = info.zone.iana_name().unwrap_or("fixed offset").to_owned();
     let files = match info.missing {
-        0 => info.files.to_string(),
-        missing => format!("{} ({missing} missing)", info.files),
+        0 => locale.number(info.files),
+        missing => format!(
+            "{} ({} missing)",
+            locale.number(info.files),
+            locale.number(missing)
+        ),
     };
-    let facts = [
-        ("Room", info.room.id.as_str()),
-        ("Type", info.room.kind_in_words()),
-        ("Window", &window),
-        ("Messages", &html.rendered.to_string()),
-        ("Files", &files),
-        ("Times in", &zone),
-        ("Exported", &exported),
-        ("With", &info.tool),
+    let counted = |count: u64, one: &str, many: &str| {
+        let word = if count == 1 { one } else { many };
+        format!("{} {word}", locale.number(count))
+    };
+    let messages = format!(
+        "{} on {}",
+        locale.number(html.rendered),
+        counted(info.pages.into(), "page", "pages")
+    );
+    let mut facts = vec![
+        ("Room", info.room.id.clone()),
+        ("Window", window),
+        ("Messages", messages),
+        ("Files", files),
+        ("Times in", zone_in_words(html)),
+        ("Exported", exported),
     ];
+    facts.extend(info.exported_by.clone().map(|by| ("By", by)));
+    facts.push(("With", info.tool.clone()));
     let out = &mut html.out;
     out.extend_from_slice(b"<dl class=\"facts\">\n");
     for (name, value) in facts {
         out.extend_from_slice(b"<div><dt>");
         escape::text(out, name.as_bytes());
-        out.extend_from_slice(b"</dt><dd>");
+        out.extend_from_slice(b"</dt><dd dir=\"auto\">");
         escape::text(out, value.as_bytes());
         out.extend_from_slice(b"</dd></div>\n");
     }
     out.extend_from_slice(b"</dl>\n");
 }
 
+/// The zone with its offset when the export was made.
+fn zone_in_words(html: &PagedHtml) -> String {
+    let name = html.info.zone.iana_name().unwrap_or("a fixed offset");
+    if name == "UTC" {
+        return name.to_owned();
+    }
+    match html.clock.clone().local(html.info.exported_at) {
+        Some(local) => format!("{name} (UTC{} when exported)", Offset(local.offset)),
+        None => name.to_owned(),
+    }
+}
+
+/// Writes the zone's name.
+pub(super) fn zone(html: &mut PagedHtml) {
+    let name = html.info.zone.iana_name().unwrap_or("a fixed offset");
+    escape::text(&mut html.out, name.as_bytes());
+}
+
+/// Seconds east of UTC as `+02:00`.
+struct Offset(i64);
+
+impl std::fmt::Display for Offset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let minutes = self.0.abs() / 60;
+        let sign = if self.0 < 0 { '−' } else { '+' };
+        write!(f, "{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+    }
+}
+
 /// Date, time and offset of an instant in the page's zone.
-pub(super) fn full(html: &PagedHtml, millis: i64) -> String {
-    let zoned = jiff::Timestamp::from_millisecond(millis)
-        .map(|at| at.to_zoned_datetime(html.info.zone.clone()));
-    zoned.map_or_else(
-        |_| format!("{millis} ms"),
-        |zoned| zoned.strftime("%Y-%m-%d %H:%M:%S %:z").to_string(),
+fn full(html: &PagedHtml, millis: i64) -> String {
+    let local = html.clock.clone().local(millis);
+    let date = local.and_then(|local| Some((local, civil_date(local.day)?)));
+    let Some((local, date)) = date else {
+        return format!("{millis} ms");
+    };
+    let mut clock = Vec::with_capacity(11);
+    html.info.locale.clock(local.of_day, &mut clock);
+    format!(
+        "{}, {} UTC{}",
+        html.info.locale.date(date),
+        String::from_utf8_lossy(&clock),
+        Offset(local.offset)
     )
 }
 
-/// A day's heading; `day` counts from 1970-01-01.
-pub(super) fn day(out: &mut Vec<u8>, day: i64) {
-    let Some(date) = civil_date(day) else { return };
-    let (id, text) = (date.strftime("%Y-%m-%d"), date.strftime("%A, %-d %B %Y"));
+/// Writes `<time>` for an instant: the time of day, and the date before it unless it is that of `day`.
+pub(super) fn moment(html: &mut PagedHtml, millis: i64, day: Option<i64>) {
+    let local = html.clock.local(millis);
+    let utc = html.iso.text(millis);
+    let out = &mut html.out;
+    let (Some(utc), Some(local)) = (utc, local) else {
+        out.extend_from_slice(b"no time");
+        return;
+    };
+    out.extend_from_slice(b"<time datetime=\"");
+    out.extend_from_slice(utc.as_bytes());
+    out.extend_from_slice(b"\">");
+    if day != Some(local.day)
+        && let Some(date) = civil_date(local.day)
+    {
+        let date = html.info.locale.date(date);
+        escape::text(out, date.as_bytes());
+        out.extend_from_slice(b", ");
+    }
+    html.info.locale.clock(local.of_day, out);
+    out.extend_from_slice(b"</time>");
+}
+
+/// A day's heading, with the offset that its first message has.
+pub(super) fn day(html: &mut PagedHtml, local: Local) {
+    let Some(date) = civil_date(local.day) else {
+        return;
+    };
+    let out = &mut html.out;
+    let id = date.strftime("%Y-%m-%d");
     escape::ours_tagged(
         out,
         "<h2 class=\"day\" id=\"d-",
         format_args!("{id}"),
         "\">",
     );
-    escape::ours_tagged(out, "<time datetime=\"", format_args!("{id}"), "\">");
-    escape::ours_tagged(out, "", format_args!("{text}"), "</time></h2>\n");
+    escape::ours_tagged(out, "<time datetime=\"", format_args!("{id}"), "\"");
+    language(out, html.info.locale);
+    out.push(b'>');
+    escape::text(out, html.info.locale.full_date(date).as_bytes());
+    out.extend_from_slice(b"</time> <span class=\"offset\">UTC");
+    if local.offset != 0 {
+        escape::ours(out, format_args!("{}", Offset(local.offset)));
+    }
+    out.extend_from_slice(b"</span></h2>\n");
 }
 
-fn navigation(html: &mut PagedHtml, more: bool) {
-    if html.page == 0 && !more {
-        return;
+/// `lang` of a date whose language is not that of the page.
+fn language(out: &mut Vec<u8>, locale: crate::locale::Locale) {
+    if !locale.tag().starts_with("en") {
+        escape::ours_tagged(out, " lang=\"", format_args!("{}", locale.tag()), "\"");
     }
-    let mut links = Vec::with_capacity(4);
-    if html.page > 0 {
-        links.push((html.page_name(0), "First page"));
-        links.push((html.page_name(html.page - 1), "Previous page"));
-    }
-    if more {
-        links.push((html.page_name(html.page + 1), "Next page"));
-    }
-    if html.page == 0 {
-        links.push((html.page_name(html.last_page), "Last page"));
-    }
-    let out = &mut html.out;
-    out.extend_from_slice(b"<nav class=\"pages\" aria-label=\"Pages\">");
-    for (target, text) in links {
-        out.extend_from_slice(b"<a href=\"");
-        escape::link(out, &target);
-        out.extend_from_slice(b"\">");
-        escape::text(out, text.as_bytes());
-        out.extend_from_slice(b"</a>");
-    }
-    out.extend_from_slice(b"</nav>\n");
 }
 
-/// Everything after the messages.
-pub(super) fn foot(html: &mut PagedHtml, more: bool) {
-    html.out.extend_from_slice(b"</main>\n");
-    navigation(html, more);
-    let out = &mut html.out;
-    out.extend_from_slice(b"<footer>");
-    escape::text(out, html.info.tool.as_bytes());
-    escape::ours(out, format_args!(" · page {} · ", html.page + 1));
-    out.extend_from_slice(
-        b"manifest.json holds the digests of all files</footer>\n</body>\n</html>\n",
+/// The days of a page: `4 July 2008 – 2 October 2008`.
+fn range(html: &mut PagedHtml, bounds: &PageBounds) -> String {
+    let locale = html.info.locale;
+    let mut date = |instant: Option<i64>| {
+        let local = html.clock.local(instant?)?;
+        Some(locale.date(civil_date(local.day)?))
+    };
+    match (date(bounds.first), date(bounds.last)) {
+        (Some(first), Some(last)) if first != last => format!("{first} – {last}"),
+        (Some(day), _) | (None, Some(day)) => day,
+        (None, None) => String::new(),
+    }
+}
+
+fn navigation<O: Output>(
+    html: &mut PagedHtml,
+    page: u32,
+    label: &str,
+    output: &mut O,
+) -> Result<(), O::Error> {
+    let pages = html.info.pages;
+    if pages < 2 {
+        return Ok(());
+    }
+    let last = pages - 1;
+    escape::ours_tagged(
+        &mut html.out,
+        "<nav class=\"pages\" aria-label=\"",
+        format_args!("{label}"),
+        "\"><ul>\n",
     );
+    for (there, to, text) in [
+        (page > 0, 0, "First"),
+        (page > 0, page.saturating_sub(1), "Previous"),
+        (page < last, page + 1, "Next"),
+        (page < last, last, "Last"),
+    ] {
+        if text == "Next" {
+            escape::ours_tagged(
+                &mut html.out,
+                "<li class=\"here\">Page ",
+                format_args!("{} of {pages}", page + 1),
+                "</li>\n",
+            );
+        }
+        if !there {
+            continue;
+        }
+        let bounds = output.page(to)?.unwrap_or_default();
+        let range = range(html, &bounds);
+        html.out.extend_from_slice(b"<li>");
+        html.open_link(Here::Room(to));
+        escape::ours(&mut html.out, format_args!("{text} page"));
+        if !range.is_empty() && matches!(text, "Previous" | "Next") {
+            html.out.extend_from_slice(b" <small");
+            language(&mut html.out, html.info.locale);
+            html.out.push(b'>');
+            escape::text(&mut html.out, range.as_bytes());
+            html.out.extend_from_slice(b"</small>");
+        }
+        html.out.extend_from_slice(b"</a></li>\n");
+    }
+    html.out.extend_from_slice(b"<li class=\"all\">");
+    html.open_link(Here::Calendar(0));
+    html.out
+        .extend_from_slice(b"Calendar</a></li>\n</ul></nav>\n");
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::output::{AuthorCard, ThreadRoot};
+use crate::output::AuthorCard;
 use ::bson::{DateTime, Document, doc};
 use std::convert::Infallible;
 
@@ -42,14 +42,6 @@ impl Output for Memory {
     }
 
     fn thumbnail(&mut self, _: &str) -> Result<Option<String>, Infallible> {
-        Ok(None)
-    }
-
-    fn remember_thread(&mut self, _: &str, _: &ThreadRoot) -> Result<(), Infallible> {
-        Ok(())
-    }
-
-    fn thread(&mut self, _: &str) -> Result<Option<ThreadRoot>, Infallible> {
         Ok(None)
     }
 }

@@ -192,7 +192,7 @@ impl<O: Output> Body<'_, O> {
     fn quoted(&mut self, address: Text<'_>, ts: Option<i64>) -> Result<(), O::Error> {
         let address_text = address.to_str();
         let inside = match link::message_id(&address_text) {
-            Some(id) => self.place_of(id)?,
+            Some(id) => self.place_of(ts.unwrap_or(i64::MIN), id)?,
             None => false,
         };
         let outside = link::address(address.0).filter(|_| !inside);
@@ -210,17 +210,12 @@ impl<O: Output> Body<'_, O> {
     }
 
     /// Opens a link to a message of this export; whether it is there.
-    fn place_of(&mut self, id: &str) -> Result<bool, O::Error> {
-        let Some(found) = self.output.thread(id)? else {
+    fn place_of(&mut self, ts: i64, id: &str) -> Result<bool, O::Error> {
+        let Some(page) = self.output.find(ts, id)? else {
             return Ok(false);
         };
         self.markup("<a href=\"");
-        if found.page != self.html.page {
-            let page = self.html.page_name(found.page);
-            escape::link(&mut self.html.out, &page);
-        }
-        self.markup("#m-");
-        escape::link(&mut self.html.out, id);
+        self.html.message_link(page, id);
         self.markup("\">");
         Ok(true)
     }

@@ -52,15 +52,6 @@ impl<O: Output> Body<'_, O> {
         {
             self.others(message.doc(), Field::is_known);
         }
-        if let Some(count) = message.get(Field::Tcount).and_then(Value::integer) {
-            let unit = if count == 1 { "reply" } else { "replies" };
-            escape::ours_tagged(
-                &mut self.html.out,
-                "<p class=\"note\">",
-                format_args!("Thread with {count} {unit}"),
-                "</p>\n",
-            );
-        }
     }
 
     fn location(&mut self, location: Doc<'_>) {

@@ -1,0 +1,370 @@
+//! Threads: a reply names the message it answers, the first message lists its replies, and a long thread has a page of
+//! its own.
+
+use super::{Here, LISTED, PagedHtml, escape, page};
+use crate::bson::{Text, Value, id_text};
+use crate::message::{Field, Message};
+use crate::output::{Output, SEPARATOR, Thread};
+use crate::system;
+use crate::time::civil_date;
+
+/// Characters of a message that others show of it.
+const EXCERPT: usize = 120;
+/// Replies that the first message lists of a thread that has a page of its own.
+const SOME: u64 = 5;
+
+/// Writes the beginning of what a message says to `text`, on one line; the name of its file when it says nothing.
+pub fn excerpt(message: &Message<'_>, text: &mut String) {
+    text.clear();
+    system::sentence(message, text);
+    if !text.is_empty() {
+        let whole = std::mem::take(text);
+        return cut(&whole, text);
+    }
+    let msg = message.text(Field::Msg);
+    if !msg.is_empty() {
+        return cut(&msg.to_str(), text);
+    }
+    if let Some(file) = message.files().next() {
+        cut(&file.name.to_str(), text);
+    }
+}
+
+/// The first characters, with every run of white space as one space.
+fn cut(whole: &str, out: &mut String) {
+    let mut left = EXCERPT;
+    for word in whole.split_whitespace() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        let Some((end, _)) = word.char_indices().nth(left) else {
+            out.push_str(word);
+            left -= word.chars().count();
+            if left > 1 {
+                left -= 1;
+                continue;
+            }
+            out.push('…');
+            return;
+        };
+        out.push_str(&word[..end]);
+        out.push('…');
+        return;
+    }
+}
+
+/// Who a message is by, as others name its author.
+pub fn author_of<'a>(message: &Message<'a>) -> Text<'a> {
+    let author = message.author();
+    [message.text(Field::Alias), author.name, author.label()]
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .unwrap_or(Text(b"unknown author"))
+}
+
+/// In a reply: what it answers, and where that is.
+pub(super) fn reply<O: Output>(
+    html: &mut PagedHtml,
+    message: &Message<'_>,
+    output: &mut O,
+) -> Result<(), O::Error> {
+    let Some(first) = message.get(Field::Tmid).filter(|first| first.truthy()) else {
+        return Ok(());
+    };
+    let first = id_text(first);
+    if let Here::Thread(..) = html.here {
+        return in_room(html, message, output);
+    }
+    html.out.extend_from_slice(b"<p class=\"reply\">");
+    let thread = output.thread(&first)?;
+    match thread.and_then(|thread| Some((thread.page?, thread))) {
+        Some((page, thread)) => {
+            html.out.extend_from_slice(b"Reply to <a href=\"");
+            html.message_link(page, &first);
+            html.out.extend_from_slice(b"\"><bdi>");
+            let author = match thread.author.as_str() {
+                "" => "a later message",
+                author => author,
+            };
+            escape::text(&mut html.out, author.as_bytes());
+            html.out.extend_from_slice(b"</bdi></a>");
+            if !thread.excerpt.is_empty() {
+                html.out.extend_from_slice(b" <q dir=\"auto\">");
+                escape::text(&mut html.out, thread.excerpt.as_bytes());
+                html.out.extend_from_slice(b"</q>");
+            }
+        }
+        None => html
+            .out
+            .extend_from_slice(b"Reply in a thread whose first message is not in this export"),
+    }
+    let number = thread.and_then(|thread| thread.number);
+    if let Some(number) = number {
+        html.out.extend_from_slice(" · ".as_bytes());
+        html.open_link(Here::Thread(number, 0));
+        html.out.extend_from_slice(b"whole thread</a>");
+        output.keep_for_thread(number, false, message)?;
+    }
+    html.out.extend_from_slice(b"</p>\n");
+    Ok(())
+}
+
+/// On the page of a thread: where the message stands in the room.
+fn in_room<O: Output>(
+    html: &mut PagedHtml,
+    message: &Message<'_>,
+    output: &mut O,
+) -> Result<(), O::Error> {
+    let id = message.id();
+    if let Some(page) = output.find(message.ts().unwrap_or(i64::MIN), &id)? {
+        html.out.extend_from_slice(b"<p class=\"reply\"><a href=\"");
+        html.message_link(page, &id);
+        html.out.extend_from_slice(b"\">In the room</a></p>\n");
+    }
+    Ok(())
+}
+
+/// In the first message of a thread: how many replied, who, and what they said.
+pub(super) fn replies<O: Output>(
+    html: &mut PagedHtml,
+    message: &Message<'_>,
+    output: &mut O,
+) -> Result<(), O::Error> {
+    let counted = message.get(Field::Tcount).and_then(Value::integer);
+    let counted = counted.and_then(|count| u64::try_from(count).ok());
+    let id = message.id();
+    if let Here::Thread(..) = html.here {
+        return in_room_if_first(html, message, output);
+    }
+    if !output.may_start_thread(&id) {
+        none_here(html, counted);
+        return Ok(());
+    }
+    excerpt(message, &mut html.text);
+    let author = author_of(message).to_str();
+    output.remember_thread(&id, &author, &html.text)?;
+    let Some(thread) = output.thread(&id)? else {
+        none_here(html, counted);
+        return Ok(());
+    };
+    let (total, number) = (thread.replies, thread.number);
+    summary(html, thread);
+    let shown = match number {
+        Some(_) => SOME,
+        None => LISTED,
+    };
+    let started = message.ts().and_then(|ts| html.clock.local(ts));
+    let mut left = shown;
+    html.out.extend_from_slice(b"<ol>\n");
+    output.replies(&id, &mut |reply| {
+        if left == 0 {
+            return;
+        }
+        left -= 1;
+        html.out.extend_from_slice(b"<li><b><bdi>");
+        escape::text(&mut html.out, reply.author.as_bytes());
+        html.out.extend_from_slice(b"</bdi></b> <a href=\"");
+        html.message_link(reply.page, reply.id);
+        html.out.extend_from_slice(b"\">");
+        let day = started.map(|started| started.day);
+        page::moment(html, reply.ts, day);
+        html.out.extend_from_slice(b"</a> <span dir=\"auto\">");
+        escape::text(&mut html.out, reply.excerpt.as_bytes());
+        html.out.extend_from_slice(b"</span></li>\n");
+    })?;
+    html.out.extend_from_slice(b"</ol>\n");
+    if let Some(number) = number {
+        output.keep_for_thread(number, true, message)?;
+        html.out.extend_from_slice(b"<p>");
+        html.open_link(Here::Thread(number, 0));
+        let all = html.info.locale.number(total);
+        escape::ours(
+            &mut html.out,
+            format_args!("All {all} replies on a page of their own"),
+        );
+        html.out.extend_from_slice(b"</a></p>\n");
+    }
+    if let Some(counted) = counted
+        && counted > total
+    {
+        let elsewhere = html.info.locale.number(counted - total);
+        escape::ours_tagged(
+            &mut html.out,
+            "<p class=\"note\">",
+            format_args!("The workspace counts {elsewhere} more that are not in this export."),
+            "</p>\n",
+        );
+    }
+    html.out.extend_from_slice(b"</details>\n");
+    Ok(())
+}
+
+fn summary(html: &mut PagedHtml, thread: &Thread) {
+    let count = html.info.locale.number(thread.replies);
+    let word = if thread.replies == 1 {
+        "reply"
+    } else {
+        "replies"
+    };
+    escape::ours_tagged(
+        &mut html.out,
+        "<details class=\"thread\"><summary>",
+        format_args!("{count} {word}"),
+        " <span>",
+    );
+    for (index, name) in thread.repliers.split(SEPARATOR).enumerate() {
+        if index > 0 {
+            html.out.extend_from_slice(b", ");
+        }
+        html.out.extend_from_slice(b"<bdi>");
+        escape::text(&mut html.out, name.as_bytes());
+        html.out.extend_from_slice(b"</bdi>");
+    }
+    if thread.more_repliers {
+        html.out.extend_from_slice(b" and others");
+    }
+    html.out.extend_from_slice(b"</span></summary>\n");
+}
+
+/// A thread all of whose replies are elsewhere.
+fn none_here(html: &mut PagedHtml, counted: Option<u64>) {
+    if let Some(counted) = counted.filter(|&counted| counted > 0) {
+        let (count, word) = (
+            html.info.locale.number(counted),
+            if counted == 1 { "reply" } else { "replies" },
+        );
+        escape::ours_tagged(
+            &mut html.out,
+            "<p class=\"note\">",
+            format_args!("Thread with {count} {word}, none of them in this export"),
+            "</p>\n",
+        );
+    }
+}
+
+fn in_room_if_first<O: Output>(
+    html: &mut PagedHtml,
+    message: &Message<'_>,
+    output: &mut O,
+) -> Result<(), O::Error> {
+    // A reply has said so above its text.
+    match message.get(Field::Tmid) {
+        Some(first) if first.truthy() => Ok(()),
+        _ => in_room(html, message, output),
+    }
+}
+
+/// The head of a thread's page.
+pub(super) fn head<O: Output>(
+    html: &mut PagedHtml,
+    number: u32,
+    page: u32,
+    message: &Message<'_>,
+    output: &mut O,
+) -> Result<(), O::Error> {
+    let first = match message.get(Field::Tmid) {
+        Some(first) if first.truthy() => id_text(first),
+        _ => message.id(),
+    };
+    let thread = output.thread(&first)?.cloned().unwrap_or_default();
+    let title = if thread.excerpt.is_empty() {
+        format!("Thread {number}")
+    } else {
+        thread.excerpt.clone()
+    };
+    page::opening(html, &format!("Thread: {title}"), page);
+    html.out
+        .extend_from_slice(b"<header class=\"bar\">\n<p class=\"where\">");
+    html.open_link(Here::Room(0));
+    html.out.extend_from_slice(b"<bdi>");
+    escape::text(&mut html.out, html.info.room.title.as_bytes());
+    html.out
+        .extend_from_slice(b"</bdi></a></p>\n<h1 dir=\"auto\">");
+    escape::text(&mut html.out, title.as_bytes());
+    html.out
+        .extend_from_slice(b"</h1>\n<p class=\"sub\">Thread");
+    if let (false, Some(date)) = (
+        thread.author.is_empty(),
+        html.clock
+            .local(thread.ts)
+            .and_then(|local| civil_date(local.day)),
+    ) {
+        html.out.extend_from_slice(b" begun by <bdi>");
+        escape::text(&mut html.out, thread.author.as_bytes());
+        escape::ours_tagged(
+            &mut html.out,
+            "</bdi> on ",
+            format_args!("{}", html.info.locale.date(date)),
+            "",
+        );
+    }
+    let count = html.info.locale.number(thread.replies);
+    escape::ours(&mut html.out, format_args!(", {count} replies"));
+    html.out.extend_from_slice(b"</p>\n");
+    html.out.extend_from_slice(b"</header>\n");
+    links(html, number, page, page > 0, false);
+    html.out.extend_from_slice(b"<main id=\"messages\">\n");
+    Ok(())
+}
+
+/// The foot of a thread's page.
+pub(super) fn foot(html: &mut PagedHtml, number: u32, page: u32, more: bool) {
+    html.out.extend_from_slice(b"</main>\n");
+    links(html, number, page, page > 0, more);
+    page::closing(html);
+}
+
+fn links(html: &mut PagedHtml, number: u32, page: u32, before: bool, after: bool) {
+    if !before && !after {
+        return;
+    }
+    html.out
+        .extend_from_slice(b"<nav class=\"pages\" aria-label=\"Pages of the thread\"><ul>");
+    for (there, to, text) in [
+        (before, 0, "First page"),
+        (before, page.saturating_sub(1), "Previous page"),
+        (after, page + 1, "Next page"),
+    ] {
+        if there {
+            html.out.extend_from_slice(b"<li>");
+            html.open_link(Here::Thread(number, to));
+            html.out.extend_from_slice(text.as_bytes());
+            html.out.extend_from_slice(b"</a></li>");
+        }
+    }
+    html.out.extend_from_slice(b"</ul></nav>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::bson::doc;
+
+    #[test]
+    fn an_excerpt_is_one_line_of_bounded_length() {
+        let of = |doc: ::bson::Document| {
+            let bytes = doc.to_vec().unwrap();
+            let mut text = String::from("left over");
+            excerpt(&Message::read(&bytes), &mut text);
+            text
+        };
+        assert_eq!(of(doc! {"msg": "a\n\n b\tc "}), "a b c");
+        assert_eq!(of(doc! {"msg": ""}), "");
+        assert_eq!(
+            of(doc! {"t": "uj", "u": {"username": "a"}}),
+            "joined the channel"
+        );
+        assert_eq!(
+            of(doc! {"msg": "", "files": [{"_id": "f", "name": "plan.pdf"}]}),
+            "plan.pdf"
+        );
+        let long = of(doc! {"msg": "ü".repeat(500)});
+        assert_eq!(long.chars().count(), EXCERPT + 1);
+        assert!(long.ends_with('…'));
+        let words = of(doc! {"msg": "word ".repeat(100)});
+        assert!(
+            words.chars().count() <= EXCERPT + 2 && words.ends_with('…'),
+            "{words}"
+        );
+    }
+}

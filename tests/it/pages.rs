@@ -1,0 +1,451 @@
+//! Pages of a room, threads across them, the calendar, and what stands around the messages.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bson::{Bson, DateTime, Document, doc};
+
+use crate::support::cli::{entries, is_page, run, text};
+use crate::support::dump::{DumpBuilder, Form};
+
+const ROOM: &str = "pagedRoom00000001";
+/// 2024-03-01T00:00:00Z.
+const START: i64 = 1_709_251_200_000;
+const HOUR: i64 = 3_600_000;
+
+/// The pages of an export, by name.
+type Pages = BTreeMap<String, String>;
+
+fn message(id: &str, ts: i64, msg: &str) -> Document {
+    doc! {"_id": id, "rid": ROOM, "msg": msg, "ts": DateTime::from_millis(ts), "u": {"_id": "u1", "username": "ada", "name": "Ada L."}}
+}
+
+/// A message that answers another.
+fn reply(id: &str, ts: i64, msg: &str, to: &str, by: &str) -> Document {
+    let mut reply = message(id, ts, msg);
+    reply.insert("tmid", to);
+    reply.insert("u", doc! {"_id": by, "username": by});
+    reply
+}
+
+/// Exports these messages from a dump and from a workspace file, which must be the same; the pages.
+fn pages(messages: &[Document], options: &[&str]) -> Pages {
+    let directory = tempfile::tempdir().unwrap();
+    let mut dump = DumpBuilder::new();
+    dump.add(
+        "rocketchat_room",
+        &doc! {"_id": ROOM, "t": "c", "name": "paged", "topic": "<b>topic</b>", "announcement": "Mind the gap"},
+    );
+    for message in messages {
+        dump.add("rocketchat_message", message);
+    }
+    let path = dump.write(Form::Directory, directory.path());
+    let database = format!("sqlite:{}", text(&directory.path().join("chat.db")));
+    let imported = run(&["import", text(&path), "--workspace", &database]);
+    assert_eq!(imported.code, 0, "{}", imported.stderr);
+    let mut found: Option<Pages> = None;
+    for address in [format!("dump:{}", text(&path)), database] {
+        let zip = directory.path().join("out.zip");
+        let pages = export(&address, &zip, options);
+        if let Some(before) = found.replace(pages) {
+            assert!(found.as_ref() == Some(&before), "{address} differs");
+        }
+    }
+    found.unwrap()
+}
+
+fn export(address: &str, zip: &Path, options: &[&str]) -> Pages {
+    let arguments = [
+        "export",
+        "--workspace",
+        address,
+        "--room",
+        ROOM,
+        "--format",
+        "html",
+        "--no-search",
+        "--force",
+        "--by",
+        "Grace <H.>",
+        "-o",
+        text(zip),
+    ];
+    let ran = run(&[&arguments[..], options].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let verified = run(&["verify", text(zip)]);
+    assert_eq!(verified.code, 0, "{}", verified.stderr);
+    entries(zip)
+        .into_iter()
+        .filter(|(name, _)| is_page(name))
+        .map(|(name, bytes)| (name, String::from_utf8(bytes).unwrap()))
+        .collect()
+}
+
+fn names(pages: &Pages) -> Vec<&str> {
+    pages
+        .keys()
+        .map(|name| name.strip_prefix(ROOM).unwrap())
+        .collect()
+}
+
+/// The page of the room that a message stands on.
+fn page_of<'a>(pages: &'a Pages, id: &str) -> &'a str {
+    let anchor = format!(" id=\"m-{id}\"");
+    let mut found = pages
+        .iter()
+        .filter(|(name, page)| !name.contains("-thread-") && page.contains(&anchor));
+    let (name, _) = found.next().unwrap_or_else(|| panic!("{id} is nowhere"));
+    assert!(found.next().is_none(), "{id} is on two pages");
+    name
+}
+
+/// The article of a message in a page.
+fn article<'a>(page: &'a str, id: &str) -> &'a str {
+    let start = page.find(&format!(" id=\"m-{id}\"")).unwrap();
+    let rest = &page[start..];
+    &rest[..rest.find("</article>").unwrap()]
+}
+
+/// The link to a message from a page.
+fn link(pages: &Pages, from: &str, to: &str) -> String {
+    let page = page_of(pages, to);
+    let page = if page == from { "" } else { page };
+    format!("href=\"{page}#m-{to}\"")
+}
+
+#[test]
+fn threads_are_linked_both_ways_across_pages() {
+    let mut messages: Vec<_> = (0..2_500_i64)
+        .map(|number| {
+            message(
+                &format!("m{number:05}"),
+                START + number * 60_000,
+                "ordinary",
+            )
+        })
+        .collect();
+    messages[10].insert("tcount", 4);
+    messages[10].insert("msg", "Who has the key?");
+    for (at, id) in [(20, "m00020"), (1_500, "m01500"), (2_400, "m02400")] {
+        messages[at] = reply(
+            id,
+            START + i64::try_from(at).unwrap() * 60_000,
+            "I\nhave",
+            "m00010",
+            id,
+        );
+    }
+    // A reply whose clock was behind: it comes long before what it answers, which carries no count.
+    messages[5] = reply(
+        "m00005",
+        START + 5 * 60_000,
+        "early bird",
+        "m02300",
+        "early",
+    );
+    messages[30] = reply("m00030", START + 30 * 60_000, "lost", "not-here", "lost");
+    messages[40].insert("tcount", 7);
+    let pages = pages(&messages, &[]);
+    assert_eq!(
+        names(&pages),
+        ["-2.html", "-3.html", "-calendar.html", ".html"]
+    );
+
+    let entry = format!("{ROOM}.html");
+    let parent = article(&pages[&entry], "m00010");
+    assert!(
+        parent.contains("<details class=\"thread\"><summary>3 replies"),
+        "{parent}"
+    );
+    assert!(parent.contains("The workspace counts 1 more"), "{parent}");
+    for id in ["m00020", "m01500", "m02400"] {
+        assert!(parent.contains(&link(&pages, &entry, id)), "{id}: {parent}");
+        let page = page_of(&pages, id);
+        let reply = article(&pages[page], id);
+        assert!(reply.contains(&link(&pages, page, "m00010")), "{reply}");
+        assert!(
+            reply.contains("Ada L.") && reply.contains("Who has the key?"),
+            "{reply}"
+        );
+        assert!(
+            parent.contains("<span dir=\"auto\">I have</span>"),
+            "{parent}"
+        );
+    }
+    assert!(parent.contains("<summary>3 replies <span><bdi>m00020</bdi>, <bdi>m01500</bdi>"));
+    let early = article(&pages[&entry], "m00005");
+    assert!(early.contains(&link(&pages, &entry, "m02300")), "{early}");
+    let answered = page_of(&pages, "m02300");
+    assert!(article(&pages[answered], "m02300").contains(&link(&pages, answered, "m00005")));
+    let lost = article(&pages[&entry], "m00030");
+    assert!(
+        lost.contains("whose first message is not in this export") && !lost.contains("not-here")
+    );
+    let alone = article(&pages[&entry], "m00040");
+    assert!(
+        alone.contains("Thread with 7 replies, none of them in this export"),
+        "{alone}"
+    );
+
+    // A window that holds the replies and not what they answer, and the other way round.
+    let late = self::pages(&messages, &["--date-from", "2024-03-02T00:00:00Z"]);
+    let page = page_of(&late, "m01500");
+    assert!(article(&late[page], "m01500").contains("not in this export"));
+    let early = self::pages(&messages, &["--date-to", "2024-03-01T00:15:00Z"]);
+    let parent = article(&early[&entry], "m00010");
+    assert!(
+        parent.contains("Thread with 4 replies, none of them"),
+        "{parent}"
+    );
+}
+
+#[test]
+fn a_long_thread_has_a_page_of_its_own() {
+    let mut messages = vec![message("root", START, "Long story")];
+    for number in 0..1_200_i64 {
+        let (id, by) = (format!("r{number:04}"), format!("user{}", number % 20));
+        messages.push(reply(
+            &id,
+            START + number * HOUR,
+            &format!("part {number}"),
+            "root",
+            &by,
+        ));
+    }
+    let pages = pages(&messages, &[]);
+    assert_eq!(
+        names(&pages),
+        [
+            "-2.html",
+            "-calendar.html",
+            "-thread-1-2.html",
+            "-thread-1.html",
+            ".html"
+        ]
+    );
+    let entry = &pages[&format!("{ROOM}.html")];
+    let parent = article(entry, "root");
+    assert!(
+        parent.contains("1,200 replies <span>") && parent.contains(" and others"),
+        "{parent}"
+    );
+    assert!(parent.contains(&format!("href=\"{ROOM}-thread-1.html\">All 1,200 replies")));
+    let (first, second) = (
+        &pages[&format!("{ROOM}-thread-1.html")],
+        &pages[&format!("{ROOM}-thread-1-2.html")],
+    );
+    assert!(first.contains("<h1 dir=\"auto\">Long story</h1>") && first.contains("part 998<"));
+    assert!(second.contains("part 999<") && second.contains("part 1199<"));
+    assert_eq!(
+        first.matches("<article ").count() + second.matches("<article ").count(),
+        1_201
+    );
+    // From each reply there, to its place in the room, and back.
+    let there = article(second, "r1100");
+    assert!(
+        there.contains(&format!("href=\"{ROOM}-2.html#m-r1100\">In the room")),
+        "{there}"
+    );
+    let here = article(&pages[&format!("{ROOM}-2.html")], "r1100");
+    assert!(
+        here.contains(&format!("href=\"{ROOM}-thread-1.html\">whole thread")),
+        "{here}"
+    );
+}
+
+#[test]
+fn a_page_may_end_within_a_millisecond() {
+    for (messages, per_instant) in [(2_500_i64, 3_i64), (2_500, 1_000_000)] {
+        let mut all: Vec<_> = (0..messages)
+            .map(|number| message(&format!("m{number:05}"), START + number / per_instant, "x"))
+            .collect();
+        all[2_100] = reply("m02100", START + 2_100 / per_instant, "y", "m00999", "bob");
+        let pages = pages(&all, &[]);
+        assert_eq!(
+            names(&pages),
+            ["-2.html", "-3.html", "-calendar.html", ".html"]
+        );
+        for (name, first) in [("", 0), ("-2", 1_000), ("-3", 2_000)] {
+            let page = &pages[&format!("{ROOM}{name}.html")];
+            assert!(page.contains(&format!("id=\"m-m{first:05}\"")), "{name}");
+            assert_eq!(
+                page.matches("<article ").count(),
+                if first < 2_000 { 1_000 } else { 500 }
+            );
+        }
+        let root = article(&pages[&format!("{ROOM}.html")], "m00999");
+        assert!(
+            root.contains(&format!("href=\"{ROOM}-3.html#m-m02100\"")),
+            "{root}"
+        );
+    }
+}
+
+#[test]
+fn messages_without_an_instant_come_first_and_have_no_day() {
+    let mut all: Vec<_> = (0..1_500_i64)
+        .map(|number| message(&format!("m{number:05}"), START + number, "x"))
+        .collect();
+    for message in &mut all[..1_200] {
+        message.insert("ts", Bson::Null);
+    }
+    let pages = pages(&all, &[]);
+    let entry = &pages[&format!("{ROOM}.html")];
+    assert!(!entry.contains("<h2 class=\"day\"") && entry.contains("no time"));
+    let second = &pages[&format!("{ROOM}-2.html")];
+    assert_eq!(second.matches("<h2 class=\"day\"").count(), 1);
+    let calendar = &pages[&format!("{ROOM}-calendar.html")];
+    assert!(calendar.contains(&format!(
+        "href=\"{ROOM}-2.html#d-2024-03-01\" title=\"300 messages\">1</a>"
+    )));
+}
+
+#[test]
+fn a_room_without_messages_and_one_with_a_single_message_have_an_entry_page() {
+    let none = pages(&[], &[]);
+    assert_eq!(names(&none), [".html"]);
+    let entry = &none[&format!("{ROOM}.html")];
+    assert!(
+        entry.contains("There are no messages in this room and window.") && !entry.contains("<nav")
+    );
+    let one = pages(&[message("m", START, "hello")], &[]);
+    assert_eq!(names(&one), ["-calendar.html", ".html"]);
+    let entry = &one[&format!("{ROOM}.html")];
+    assert!(
+        entry.contains("href=\"#d-2024-03-01\">March</a>"),
+        "{entry}"
+    );
+    assert!(
+        entry.contains("<dt>Messages</dt><dd dir=\"auto\">1 on 1 page</dd>"),
+        "{entry}"
+    );
+}
+
+#[test]
+fn hidden_messages_fill_no_page_unless_they_are_asked_for() {
+    let mut all = vec![message("first", START, "x")];
+    for number in 0..1_500_i64 {
+        let mut hidden = message(&format!("h{number:05}"), START + number, "x");
+        hidden.insert("_hidden", true);
+        all.push(hidden);
+    }
+    all.push(message("last", START + HOUR, "x"));
+    assert_eq!(names(&pages(&all, &[])), ["-calendar.html", ".html"]);
+    let with_history = pages(&all, &["--history"]);
+    assert_eq!(names(&with_history), ["-2.html", "-calendar.html", ".html"]);
+    assert_eq!(page_of(&with_history, "last"), format!("{ROOM}-2.html"));
+}
+
+#[test]
+fn pages_lead_to_each_other_and_the_calendar_to_every_day() {
+    let all: Vec<_> = (0..3_200_i64)
+        .map(|number| message(&format!("m{number:05}"), START + number * HOUR, "x"))
+        .collect();
+    let pages = pages(&all, &["--timezone", "America/New_York", "--locale", "de"]);
+    let second = &pages[&format!("{ROOM}-2.html")];
+    for part in [
+        format!("<li><a href=\"{ROOM}.html\">First page"),
+        format!("<li><a href=\"{ROOM}.html\">Previous page"),
+        format!("<li><a href=\"{ROOM}-3.html\">Next page"),
+        format!("<li><a href=\"{ROOM}-4.html\">Last page"),
+        format!("<a href=\"{ROOM}-calendar.html\">Calendar"),
+        "<li class=\"here\">Page 2 of 4</li>".to_owned(),
+        "11. April 2024".to_owned(),
+        "UTC−04:00</span></h2>".to_owned(),
+        "<time datetime=\"2024-04-15\" lang=\"de\">Montag, 15. April 2024</time>".to_owned(),
+    ] {
+        assert!(
+            second.contains(&part),
+            "{part}\n{}",
+            &second[..second.len().min(40_000)]
+        );
+    }
+    assert!(!second.contains("class=\"facts\""));
+    // Every link of the calendar leads to a day's heading, and their counts are all messages.
+    let calendar = &pages[&format!("{ROOM}-calendar.html")];
+    let mut total = 0;
+    for day in calendar.split("<a href=\"").skip(1) {
+        let Some((target, rest)) = day.split_once("\" title=\"") else {
+            continue;
+        };
+        let (page, fragment) = target.split_once('#').unwrap();
+        assert!(
+            pages[page].contains(&format!(" id=\"{fragment}\"")),
+            "{target}"
+        );
+        let count = rest.split(' ').next().unwrap();
+        total += count.parse::<usize>().unwrap();
+    }
+    assert_eq!(total, 3_200);
+    assert!(
+        calendar.contains("<caption>März <span>") && calendar.contains("<th scope=\"col\">Mo</th>")
+    );
+}
+
+#[test]
+fn the_entry_page_says_what_the_export_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let sheet = directory.path().join("style.css");
+    std::fs::write(&sheet, "body { color: rebeccapurple }").unwrap();
+    let pages = pages(
+        &[message("m", START, "hello")],
+        &[
+            "--timezone",
+            "Asia/Kolkata",
+            "--date-from",
+            "2024-03-01",
+            "--style",
+            text(&sheet),
+        ],
+    );
+    let entry = &pages[&format!("{ROOM}.html")];
+    for part in [
+        "<p class=\"topic\" dir=\"auto\">&lt;b&gt;topic&lt;/b&gt;</p>",
+        "<p class=\"announcement\" dir=\"auto\">Mind the gap</p>",
+        "<p class=\"where\">channel</p>",
+        "<dt>By</dt><dd dir=\"auto\">Grace &lt;H.&gt;</dd>",
+        "<dt>Window</dt><dd dir=\"auto\">1 March 2024, 05:30:00 UTC+05:30 to the last message</dd>",
+        "<dt>Times in</dt><dd dir=\"auto\">Asia/Kolkata (UTC+05:30 when exported)</dd>",
+        "<dt>Exported</dt><dd dir=\"auto\">15 November 2023, 03:43:20 UTC+05:30</dd>",
+        "<style>body { color: rebeccapurple }</style>",
+        "<html lang=\"en\"",
+        "<a class=\"skip\" href=\"#messages\">",
+        "<main id=\"messages\">",
+    ] {
+        assert!(entry.contains(part), "{part}");
+    }
+    let policy = entry
+        .split("Content-Security-Policy\" content=\"")
+        .nth(1)
+        .unwrap();
+    let policy = policy.split('"').next().unwrap();
+    assert_eq!(policy.matches("'sha256-").count(), 3, "{policy}");
+    assert!(
+        !policy.contains("unsafe") && policy.starts_with("default-src 'none';"),
+        "{policy}"
+    );
+
+    std::fs::write(&sheet, "</style><script>alert(1)</script>").unwrap();
+    for (option, value, reason) in [
+        ("--style", text(&sheet), "would end it"),
+        ("--style", "/nowhere.css", "cannot be read"),
+        ("--locale", "tlh", "say one of en, en-US, de"),
+    ] {
+        let ran = run(&[
+            "export",
+            "--workspace",
+            "dump:/nowhere",
+            "--room",
+            ROOM,
+            "--format",
+            "html",
+            option,
+            value,
+        ]);
+        assert!(
+            ran.code == 2 && ran.stderr.contains(reason),
+            "{}",
+            ran.stderr
+        );
+    }
+}
