@@ -8,10 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::blob::remote::RemoteStores;
+use crate::blob::user_data::choice::{ExportPlaces, KnownPlace};
+use crate::blob::user_data::remote::RemoteExports;
 use crate::blob::user_data::{UserDataStore, filesystem::UserDataDirectory};
-use crate::blob::{BlobStore, Blobs, filesystem::FileSystem};
+use crate::blob::{BlobStore, Blobs, RemoteKind, StoreKind, filesystem::FileSystem};
 use crate::clock::Clock;
-use crate::config::{Config, FileStores};
+use crate::config::{Config, ExportPlace, FileStores};
 use crate::jobs::JobQueue;
 use crate::jobs::sqlite::SqliteQueue;
 use crate::mail::Mailer;
@@ -143,6 +145,30 @@ fn both(
     (Arc::clone(&source) as Arc<dyn MessageSource>, source)
 }
 
+/// All places that exports may be in, the one for new exports chosen.
+fn export_places(
+    chosen: Option<ExportPlace>,
+    directory: UserDataDirectory,
+    stores: &Arc<RemoteStores>,
+) -> ExportPlaces {
+    let directory: KnownPlace = (StoreKind::FileSystem, Arc::new(directory));
+    let mut others = vec![directory];
+    for kind in RemoteKind::ALL {
+        let place: KnownPlace = (
+            StoreKind::Remote(kind),
+            Arc::new(RemoteExports::new(Arc::clone(stores), kind)),
+        );
+        others.push(place);
+    }
+    let new = match chosen {
+        None | Some(ExportPlace::Directory) => StoreKind::FileSystem,
+        Some(ExportPlace::Remote(kind)) => StoreKind::Remote(kind),
+    };
+    let at = others.iter().position(|(kind, _)| *kind == new);
+    let new = others.swap_remove(at.unwrap_or_default());
+    ExportPlaces::new(new, others)
+}
+
 impl App {
     /// Opens a workspace. `files` is the directory of a FileSystem store, when the operator has it; `stores` how other
     /// file stores are reached, unless they are not to be contacted.
@@ -202,7 +228,7 @@ impl App {
             .open(
                 &Address::Sqlite(path.clone()),
                 config.workspace.files.as_deref(),
-                config.file_stores(),
+                config.blobs.remote.then(|| config.file_stores()),
             )
             .await?;
         let store = config.store.directory();
@@ -214,6 +240,11 @@ impl App {
             ))
         });
         let (directory, queue, exports) = opened.await?;
+        let remote = stores.clone().unwrap_or_else(|| {
+            let stores = RemoteStores::new(Arc::clone(&source), config.file_stores());
+            Arc::new(stores)
+        });
+        let exports = export_places(config.store.place, exports, &remote);
         let mailer = Mailer::new(
             config.mail.clone(),
             config.store.directory().join(OUTBOX),

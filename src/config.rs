@@ -17,6 +17,7 @@ use serde::{Deserialize, Deserializer, de};
 use thiserror::Error;
 use toml::{Table, Value};
 
+use crate::blob::RemoteKind;
 use crate::words;
 
 /// The defaults with their comments.
@@ -144,6 +145,9 @@ pub struct Security {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
+    /// Which kind of place exports go to.
+    #[serde(deserialize_with = "optional")]
+    pub place: Option<ExportPlace>,
     /// Directory of the exports.
     #[serde(deserialize_with = "optional")]
     pub directory: Option<PathBuf>,
@@ -153,6 +157,29 @@ pub struct Store {
     /// How often the sweeper runs.
     #[serde(deserialize_with = "duration")]
     pub sweep: Duration,
+}
+
+/// A kind of place that exports go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportPlace {
+    /// A directory of this machine.
+    Directory,
+    /// A store that is reached over the network.
+    Remote(RemoteKind),
+}
+
+impl FromStr for ExportPlace {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "directory" => Self::Directory,
+            "s3" => Self::Remote(RemoteKind::S3),
+            "gcs" => Self::Remote(RemoteKind::GoogleCloud),
+            "webdav" => Self::Remote(RemoteKind::WebDav),
+            _ => return Err("say directory, s3, gcs or webdav"),
+        })
+    }
 }
 
 impl Store {
@@ -225,6 +252,8 @@ pub struct Blobs {
     /// Wait before the second attempt.
     #[serde(deserialize_with = "duration")]
     pub backoff: Duration,
+    /// Bytes of a part of an upload.
+    pub part_bytes: usize,
 }
 
 /// `[s3]`.
@@ -282,6 +311,9 @@ pub struct WebDav {
     /// `FileUpload_Webdav_Server_URL`.
     #[serde(deserialize_with = "optional")]
     pub url: Option<String>,
+    /// `FileUpload_Webdav_Upload_Folder_Path`.
+    #[serde(deserialize_with = "optional")]
+    pub folder: Option<String>,
     /// `FileUpload_Webdav_Username`.
     #[serde(deserialize_with = "optional")]
     pub username: Option<String>,
@@ -491,14 +523,14 @@ impl Config {
         typed(merged.table).map_err(|problem| ConfigError(vec![problem]))
     }
 
-    /// What file stores are reached with; `None` when they are not to be contacted.
-    pub fn file_stores(&self) -> Option<FileStores> {
-        self.blobs.remote.then(|| FileStores {
+    /// What file stores are reached with.
+    pub fn file_stores(&self) -> FileStores {
+        FileStores {
             blobs: self.blobs.clone(),
             s3: self.s3.clone(),
             gcs: self.gcs.clone(),
             webdav: self.webdav.clone(),
-        })
+        }
     }
 
     /// What [`Config::load`] would load, as the text of a file in the order of [`DEFAULT`], without secrets; beside each
@@ -585,6 +617,10 @@ fn typed(table: Table) -> Result<Config, String> {
         return Err(
             "configuration: jobs.attempts and jobs.per_user_running must be at least 1".to_owned(),
         );
+    }
+    // What S3 and Google Cloud Storage take.
+    if !(5 << 20..=1 << 30).contains(&config.blobs.part_bytes) {
+        return Err("configuration: blobs.part_bytes must be 5 MiB to 1 GiB".to_owned());
     }
     if config.blobs.attempts == 0 {
         return Err("configuration: blobs.attempts must be at least 1".to_owned());

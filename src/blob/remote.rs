@@ -53,10 +53,13 @@ struct Known {
 
 /// One store, open.
 #[derive(Debug)]
-struct Remote {
+pub(super) struct Remote {
     kind: RemoteKind,
-    place: Place,
-    operator: Operator,
+    pub(super) place: Place,
+    /// For answers that come soon.
+    pub(super) operator: Operator,
+    /// For whole parts of an upload.
+    pub(super) parts: Operator,
 }
 
 impl RemoteStores {
@@ -93,8 +96,40 @@ impl RemoteStores {
         Ok(remote.map(|remote| remote.place.describe()))
     }
 
+    /// Bytes of a part of an upload.
+    pub(super) fn part_bytes(&self) -> usize {
+        self.config.blobs.part_bytes
+    }
+
+    /// How long a part of an upload may take.
+    pub(super) fn patience(&self) -> Duration {
+        patience(&self.config)
+    }
+
+    /// The wait after an attempt; `None` when it was the last.
+    pub(super) fn wait_after(&self, attempt: u32) -> Option<Duration> {
+        let blobs = &self.config.blobs;
+        let doubled = 1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
+        (attempt < blobs.attempts).then(|| {
+            blobs
+                .backoff
+                .saturating_mul(doubled)
+                .min(place::LONGEST_WAIT)
+        })
+    }
+
+    /// A request that stores a file by WebDAV, without its body.
+    pub(super) fn put_request(
+        &self,
+        remote: &Remote,
+        path: &str,
+    ) -> Result<reqwest::RequestBuilder, StoreError> {
+        let request = remote.place.put(path, &self.config);
+        request.map_err(|error| remote.broken("write", path, &error))
+    }
+
     /// A store as it is configured now; `None` when nobody said where it is.
-    async fn remote(&self, kind: RemoteKind) -> Result<Option<Arc<Remote>>, StoreError> {
+    pub(super) async fn remote(&self, kind: RemoteKind) -> Result<Option<Arc<Remote>>, StoreError> {
         let mut known = self.known.lock().await;
         let fresh = known.as_ref().filter(|known| known.at.elapsed() < REFRESH);
         let stores = if let Some(known) = fresh {
@@ -120,6 +155,11 @@ impl RemoteStores {
     }
 }
 
+/// How long a part of an upload may take: many times as long as an answer.
+fn patience(config: &FileStores) -> Duration {
+    config.blobs.timeout.saturating_mul(10)
+}
+
 /// The key of a file inside its store; the reason when it can have none.
 fn key_of(key: &BlobKey) -> Result<&str, String> {
     let path = key.path.as_deref().unwrap_or(&key.id);
@@ -134,17 +174,21 @@ fn key_of(key: &BlobKey) -> Result<&str, String> {
 
 impl Remote {
     fn new(kind: RemoteKind, place: Place, config: &FileStores) -> Result<Self, StoreError> {
-        let operator = place
-            .open(kind, config)
-            .map_err(|error| StoreError::Remote {
+        let open = |patience: Duration| {
+            let opened = place.open(kind, config, patience);
+            opened.map_err(|error| StoreError::Remote {
                 action: "use",
                 place: place.describe(),
                 reason: short(&error),
-            })?;
+            })
+        };
+        let operator = open(config.blobs.timeout)?;
+        let parts = open(patience(config))?;
         Ok(Self {
             kind,
             place,
             operator,
+            parts,
         })
     }
 
@@ -203,18 +247,54 @@ impl Remote {
             ErrorKind::NotFound => missing("not in"),
             ErrorKind::ConditionNotMatch => missing("replaced while it was read from"),
             ErrorKind::PermissionDenied if !refuses_all() => missing("not allowed to be read by"),
-            _ => StoreError::Remote {
-                action,
-                place: format!("{path} of {}", self.place.describe()),
-                reason: short(error),
-            }
-            .into(),
+            _ => self.broken(action, path, error).into(),
         }
+    }
+
+    /// The store itself failed.
+    pub(super) fn broken(
+        &self,
+        action: &'static str,
+        path: &str,
+        error: &opendal::Error,
+    ) -> StoreError {
+        StoreError::Remote {
+            action,
+            place: self.shown(path),
+            reason: short(error),
+        }
+    }
+
+    /// A file of it in words, for the log.
+    pub(super) fn shown(&self, path: &str) -> String {
+        format!("{path} of {}", self.place.describe())
+    }
+
+    /// Removes a file, if it is there.
+    pub(super) async fn remove(&self, path: &str) -> Result<(), StoreError> {
+        match self.operator.delete(path).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(self.broken("remove", path, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A request that is made without the library failed and is made again.
+    pub(super) fn retried(
+        &self,
+        operation: &'static str,
+        attempt: u32,
+        wait: Duration,
+        error: &str,
+    ) {
+        let place = self.place.describe();
+        place::retried(self.kind, &place, operation, attempt, wait, error);
     }
 }
 
 /// An error's own words and its last cause, on one line, not too long.
-fn short(error: &opendal::Error) -> String {
+pub(super) fn short(error: &opendal::Error) -> String {
     let mut told = words::one_line(error.message());
     let cut = told.floor_char_boundary(TOLD);
     if cut < told.len() {

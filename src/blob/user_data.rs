@@ -4,9 +4,13 @@
 //! write over the file of the one that took over: only the record, which is written under the newest claim, says which
 //! name counts.
 
+pub mod choice;
 pub mod filesystem;
+mod names;
+pub mod remote;
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -25,6 +29,8 @@ pub struct Place {
     /// `extension`: in FileSystem stores the file is `<_id>.<extension>`. `zip` for the first claim, `<epoch>.zip` for a
     /// later one.
     pub extension: Option<String>,
+    /// Field of the record and path, in stores that have one: `AmazonS3.path` (contract §6.7).
+    pub path: Option<(&'static str, String)>,
 }
 
 /// A place that exports are stored in.
@@ -53,6 +59,12 @@ pub trait UserDataStore: Send + Sync {
 
     /// Proves that the place can be used, by writing and removing a small file; for `doctor`.
     async fn check(&self) -> Result<(), TargetError>;
+
+    /// Whether the place is there, soon and without cost; for those who ask all the time.
+    async fn ready(&self) -> Result<(), TargetError>;
+
+    /// The directory when it is one of this machine.
+    fn directory(&self) -> Option<&Path>;
 
     /// The place in words: `/tmp`.
     fn describe(&self) -> String;

@@ -438,7 +438,13 @@ async fn exports(service: &Service, findings: &mut Findings) {
         findings.fail(EXPORTS, told(error), REPAIR_EXPORTS);
         return;
     }
-    let directory = service.config.store.directory();
+    let Some(directory) = service.exports.directory().map(Path::to_owned) else {
+        findings.ok(
+            EXPORTS,
+            format_args!("{place}: an object was written, read and removed"),
+        );
+        return;
+    };
     let free = match rustix::fs::statvfs(&directory) {
         Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
         Err(error) => {

@@ -144,7 +144,8 @@ pub(super) async fn run(app: App, options: ExportOptions) -> anyhow::Result<Exit
         level: "warn".to_owned(),
         ..config.log
     })?;
-    let stores = config.file_stores().filter(|_| !options.offline);
+    let contacted = config.blobs.remote && !options.offline;
+    let stores = contacted.then(|| config.file_stores());
     let workspace = app
         .open(
             &options.workspace.workspace,

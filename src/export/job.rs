@@ -113,6 +113,7 @@ pub async fn run(
         sha256: &written.sha256,
         store: &place.store,
         extension: place.extension.as_deref(),
+        path: place.path.as_ref().map(|(field, path)| (*field, &**path)),
         site_url: &site_url,
         tool: TOOL,
         now: service.clock.now(),

@@ -76,7 +76,7 @@ impl Readiness {
         if let Err(error) = &workspace {
             tracing::error!(%error, "the workspace does not work");
         }
-        let store = service.exports.check().await;
+        let store = service.exports.ready().await;
         if let Err(error) = &store {
             tracing::error!(%error, "exports cannot be stored");
         }

@@ -92,6 +92,8 @@ pub struct FinishedExport<'a> {
     pub store: &'a str,
     /// Its suffix there ([`Place::extension`](crate::blob::user_data::Place::extension)).
     pub extension: Option<&'a str>,
+    /// Its path there ([`Place::path`](crate::blob::user_data::Place::path)).
+    pub path: Option<(&'a str, &'a str)>,
     /// How users reach the server, for example `https://chat.example.org/sub`.
     pub site_url: &'a str,
     /// What made it ([`TOOL`](crate::export::report::TOOL)).
@@ -149,6 +151,9 @@ impl UserDataFile {
             "store": store,
         };
         set(&mut record, "extension", export.extension);
+        if let Some((field, path)) = export.path {
+            record.insert(field, doc! {"path": path});
+        }
         record.extend(doc! {
             "complete": true,
             "uploading": false,
@@ -239,6 +244,7 @@ mod tests {
             sha256: "abcd",
             store: "FileSystem:UserDataFiles",
             extension: Some("zip"),
+            path: None,
             site_url: "https://chat.example.org/sub/",
             tool: "Export Room 1",
             now: 1_709_647_629_000,

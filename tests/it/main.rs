@@ -14,6 +14,7 @@ mod crash;
 mod directory;
 mod doctor;
 mod download;
+mod drop_in;
 mod email;
 mod endpoint;
 mod exports;
@@ -32,6 +33,7 @@ mod queue_contract;
 mod search;
 mod sources;
 mod sources_shared;
+mod stored_exports;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;

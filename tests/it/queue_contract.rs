@@ -129,6 +129,7 @@ fn record(job: &str, store: &str) -> UserDataFile {
         sha256: "abc",
         store,
         extension: Some("zip"),
+        path: None,
         site_url: "http://localhost",
         tool: "test",
         now: 5,

@@ -16,7 +16,7 @@ use crate::support::stores::{Kind, Store};
 /// Bytes of the largest file: many pieces, and no repetition that would hide one in the wrong place.
 const LARGE: usize = 3_000_000;
 
-fn bytes(length: usize) -> Vec<u8> {
+pub(crate) fn bytes(length: usize) -> Vec<u8> {
     let mut state = 7_u64;
     (0..length)
         .map(|_| {
@@ -127,7 +127,7 @@ fn impatient(mut settings: Vec<(String, String)>) -> Vec<(String, String)> {
 }
 
 /// Puts files into a store: key and bytes.
-fn put(store: &Store, files: &[(&str, &[u8])]) {
+pub(crate) fn put(store: &Store, files: &[(&str, &[u8])]) {
     let directory = tempfile::tempdir().unwrap();
     for (key, bytes) in files {
         fs::write(directory.path().join(key.replace('/', "|")), bytes).unwrap();

@@ -48,6 +48,7 @@ const BACKENDS: &[(&str, &str)] = &[
     ("DumpSource", "src/store/dump"),
     ("SqliteQueue", "src/jobs/sqlite"),
     ("UserDataDirectory", "src/blob"),
+    ("RemoteExports", "src/blob"),
     // Its type has the name of a store of Rocket.Chat, which others may say.
     // `src/blob.rs` asks the store that an upload's record names.
     ("filesystem::", "src/blob"),

@@ -14,6 +14,18 @@ logging.getLogger("werkzeug").setLevel(logging.ERROR)
 import boto3
 from moto import settings
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+
+answer = DomainDispatcherApplication.__call__
+
+
+def with_canonical_query(self, environ, start_response):
+    """S3 signs queries as it would encode them, also when the client left slashes as they are; moto takes them as sent."""
+    environ["QUERY_STRING"] = environ["QUERY_STRING"].replace("/", "%2F")
+    return answer(self, environ, start_response)
+
+
+DomainDispatcherApplication.__call__ = with_canonical_query
 
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()

@@ -371,7 +371,11 @@ impl Server {
         Ok(Answer {
             status: answer.status().as_u16(),
             headers: names,
-            body: answer.body_mut().read_to_vec()?,
+            body: answer
+                .body_mut()
+                .with_config()
+                .limit(1 << 30)
+                .read_to_vec()?,
         })
     }
 

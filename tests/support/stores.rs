@@ -262,6 +262,66 @@ impl Store {
             .map_err(|error| error.to_string())
     }
 
+    /// Every key below a prefix, seen by another client than ours.
+    pub(crate) fn keys(&self, prefix: &str) -> Vec<String> {
+        let mut keys: Vec<String> = match self.kind {
+            Kind::S3 => self.s3(&["list"]).lines().map(str::to_owned).collect(),
+            Kind::Gcs => {
+                let told = self
+                    .request("GET", &format!("/storage/v1/b/{}/o", self.bucket), b"")
+                    .unwrap();
+                let told: Value = serde_json::from_str(&told).unwrap();
+                let items = told["items"].as_array().cloned().unwrap_or_default();
+                let name = |item: &Value| item["name"].as_str().unwrap().to_owned();
+                items.iter().map(name).collect()
+            }
+            Kind::WebDav => {
+                let told = self.request("PROPFIND", "/", b"").unwrap();
+                let hrefs = told.split("href>").skip(1).step_by(2);
+                let path = |href: &str| {
+                    let path = href.split('<').next().unwrap();
+                    let path = path.trim_start_matches('/');
+                    percent_encoding::percent_decode_str(path)
+                        .decode_utf8_lossy()
+                        .into_owned()
+                };
+                hrefs
+                    .map(path)
+                    .filter(|path| !path.is_empty() && !path.ends_with('/'))
+                    .collect()
+            }
+        };
+        keys.retain(|key| key.starts_with(prefix));
+        keys.sort();
+        keys
+    }
+
+    /// The bytes of a key, read by another client than ours.
+    pub(crate) fn get_one(&self, key: &str) -> Vec<u8> {
+        let path = match self.kind {
+            Kind::S3 => {
+                let target = tempfile::NamedTempFile::new().unwrap();
+                self.s3(&["get", key, text(target.path())]);
+                let mut bytes = Vec::new();
+                io::copy(&mut File::open(target.path()).unwrap(), &mut bytes).unwrap();
+                return bytes;
+            }
+            Kind::WebDav => format!("{}/{key}", self.url),
+            Kind::Gcs => format!("{}/{}/{key}", self.url, self.bucket),
+        };
+        let credentials = STANDARD.encode(format!("{}:{}", self.user, self.secret));
+        let mut answer = ureq::get(path)
+            .header("Authorization", format!("Basic {credentials}"))
+            .call()
+            .unwrap();
+        answer
+            .body_mut()
+            .with_config()
+            .limit(1 << 30)
+            .read_to_vec()
+            .unwrap()
+    }
+
     /// Runs Amazon's own client; what it prints.
     pub(crate) fn s3(&self, arguments: &[&str]) -> String {
         let ran = python("tests/support/s3_client.py")

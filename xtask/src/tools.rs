@@ -43,6 +43,15 @@ const TOOLS: &[Tool] = &[
         program: "chromium",
         package: "chromium",
     },
+    // The proxies that `deploy/` configures.
+    Tool {
+        program: "nginx",
+        package: "nginx-light",
+    },
+    Tool {
+        program: "caddy",
+        package: "caddy",
+    },
     Tool {
         program: "node",
         package: "nodejs",

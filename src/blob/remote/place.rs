@@ -36,12 +36,14 @@ pub(super) const SETTINGS: &[&str] = &[
 ];
 /// The region of requests when none is named, as Amazon's own libraries have it.
 const REGION: &str = "us-east-1";
+/// The folder of our exports.
+const OURS: &str = "export-room";
 /// Longest wait between two attempts.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// A remote store as it is configured. Secrets never show in its `Debug` form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(in crate::blob) enum Place {
     S3 {
         bucket: String,
         endpoint: Option<String>,
@@ -49,6 +51,7 @@ pub(super) enum Place {
         path_style: bool,
         /// Else those of the environment or of the machine's role.
         keys: Option<(String, Secret)>,
+        exports: String,
     },
     GoogleCloud {
         bucket: String,
@@ -56,10 +59,12 @@ pub(super) enum Place {
         /// Address and private key; else those of the environment or of the machine.
         account: Option<(String, Secret)>,
         anonymous: bool,
+        exports: String,
     },
     WebDav {
         url: String,
         user: Option<(String, Secret)>,
+        exports: String,
     },
 }
 
@@ -91,6 +96,9 @@ impl Place {
         config: &config::FileStores,
         settings: &Settings,
     ) -> Option<Self> {
+        // Beside the files that Rocket.Chat keeps there, and apart from those of others in the same bucket.
+        let of_workspace = settings.text("uniqueID").unwrap_or_default();
+        let in_bucket = || folder(&[of_workspace, "uploads/userData", OURS]);
         Some(match kind {
             RemoteKind::S3 => {
                 let s3 = &config.s3;
@@ -110,6 +118,7 @@ impl Place {
                             "FileUpload_S3_AWSSecretAccessKey",
                         ),
                     ),
+                    exports: in_bucket(),
                 }
             }
             RemoteKind::GoogleCloud => {
@@ -130,6 +139,7 @@ impl Place {
                         ),
                     ),
                     anonymous: gcs.anonymous,
+                    exports: in_bucket(),
                 }
             }
             RemoteKind::WebDav => {
@@ -147,13 +157,50 @@ impl Place {
                         settings,
                         ("FileUpload_Webdav_Username", "FileUpload_Webdav_Password"),
                     ),
+                    exports: {
+                        let upper = either(
+                            webdav.folder.as_ref(),
+                            settings,
+                            "FileUpload_Webdav_Upload_Folder_Path",
+                        );
+                        folder(&[upper.as_deref().unwrap_or_default(), OURS])
+                    },
                 }
             }
         })
     }
 
+    /// The folder of exports inside it, with a slash at its end.
+    pub(in crate::blob) fn exports(&self) -> &str {
+        match self {
+            Self::S3 { exports, .. }
+            | Self::GoogleCloud { exports, .. }
+            | Self::WebDav { exports, .. } => exports,
+        }
+    }
+
+    /// A request that stores a file of a WebDAV folder (RFC 4918 §9.7), without its body.
+    pub(super) fn put(
+        &self,
+        path: &str,
+        config: &config::FileStores,
+    ) -> Result<reqwest::RequestBuilder, opendal::Error> {
+        let Self::WebDav { url, user, .. } = self else {
+            return Err(opendal::Error::new(
+                opendal::ErrorKind::Unsupported,
+                "only WebDAV takes whole files",
+            ));
+        };
+        let path = opendal::raw::percent_encode_path(path);
+        let request = client(config)?.put(format!("{url}/{path}"));
+        Ok(match user {
+            Some((name, password)) => request.basic_auth(name, Some(password.reveal())),
+            None => request,
+        })
+    }
+
     /// The place in words, without secrets: `S3 bucket files at https://s3.example.org`.
-    pub(super) fn describe(&self) -> String {
+    pub(in crate::blob) fn describe(&self) -> String {
         let at = |endpoint: &Option<String>| {
             endpoint
                 .as_ref()
@@ -170,11 +217,12 @@ impl Place {
         }
     }
 
-    /// Opens it. Nothing is sent yet. The error says what cannot be used.
+    /// Opens it, for requests that may take so long. Nothing is sent yet. The error says what cannot be used.
     pub(super) fn open(
         &self,
         kind: RemoteKind,
         config: &config::FileStores,
+        patience: Duration,
     ) -> Result<Operator, opendal::Error> {
         let base = match self {
             Self::S3 {
@@ -183,6 +231,7 @@ impl Place {
                 region,
                 path_style,
                 keys,
+                ..
             } => {
                 let mut s3 = S3::default().bucket(bucket);
                 if let Some(endpoint) = endpoint {
@@ -214,6 +263,7 @@ impl Place {
                 endpoint,
                 account,
                 anonymous,
+                ..
             } => {
                 let mut gcs = Gcs::default().bucket(bucket);
                 if let Some(endpoint) = endpoint {
@@ -236,7 +286,7 @@ impl Place {
                 }
                 Operator::new(gcs)?
             }
-            Self::WebDav { url, user } => {
+            Self::WebDav { url, user, .. } => {
                 let mut webdav = Webdav::default().endpoint(url);
                 if let Some((name, password)) = user {
                     webdav = webdav.username(name).password(password.reveal());
@@ -250,7 +300,7 @@ impl Place {
         );
         let timeout = TimeoutLayer::new()
             .with_timeout(config.blobs.timeout)
-            .with_io_timeout(config.blobs.timeout);
+            .with_io_timeout(patience);
         let place = self.describe();
         let retry = RetryLayer::new()
             .with_max_times(config.blobs.attempts.saturating_sub(1) as usize)
@@ -274,6 +324,17 @@ pub(super) fn client(config: &config::FileStores) -> Result<reqwest::Client, ope
             opendal::Error::new(opendal::ErrorKind::ConfigInvalid, "no HTTP client")
                 .set_source(error)
         })
+}
+
+/// A folder from its parts, without a slash before it and with one behind.
+fn folder(parts: &[&str]) -> String {
+    let mut path = String::new();
+    for part in parts.iter().flat_map(|part| part.split('/')) {
+        if !matches!(part, "" | "." | "..") {
+            path.extend([part, "/"]);
+        }
+    }
+    path
 }
 
 /// Whether a bucket can stand before the host: not before an address, and not when the dots in its name would fit no
@@ -301,14 +362,32 @@ fn public(url: &str) -> String {
 
 /// A request failed and is made again: that is seen.
 fn tell(kind: RemoteKind, place: &str, event: &RetryEvent<'_>) {
-    let operation = event.op.into_static();
+    retried(
+        kind,
+        place,
+        event.op.into_static(),
+        event.attempt,
+        event.retry_after,
+        &short(event.err),
+    );
+}
+
+/// The same for a request that is made without the library.
+pub(super) fn retried(
+    kind: RemoteKind,
+    place: &str,
+    operation: &'static str,
+    attempt: u32,
+    wait: Duration,
+    error: &str,
+) {
     telemetry::store_retried(kind.name(), operation);
     tracing::warn!(
         place,
         operation,
-        attempt = event.attempt,
-        wait = ?event.retry_after,
-        error = short(event.err),
+        attempt,
+        ?wait,
+        error,
         "a file store failed and is asked again"
     );
 }
@@ -326,7 +405,6 @@ mod tests {
         Config::load(Some(empty.path()), std::iter::empty(), &flags)
             .unwrap()
             .file_stores()
-            .unwrap()
     }
 
     fn settings(document: bson::Document) -> Settings {
@@ -343,7 +421,8 @@ mod tests {
             "FileUpload_S3_Bucket": "files", "FileUpload_S3_BucketURL": "https://user:pw@s3.example.org/",
             "FileUpload_S3_Region": "eu-1", "FileUpload_S3_ForcePathStyle": true,
             "FileUpload_S3_AWSAccessKeyId": "workspace", "FileUpload_S3_AWSSecretAccessKey": "secret-of-workspace",
-            "FileUpload_Webdav_Server_URL": "https://dav.example.org/dav/",
+            "FileUpload_Webdav_Server_URL": "https://dav.example.org/dav/", "uniqueID": "U",
+            "FileUpload_Webdav_Upload_Folder_Path": "/rocket//chat/../",
         });
         let place = Place::of(RemoteKind::S3, &config(&[]), &of_workspace).unwrap();
         assert_eq!(
@@ -357,6 +436,7 @@ mod tests {
                     "workspace".to_owned(),
                     Secret::from("secret-of-workspace".to_owned())
                 )),
+                exports: "U/uploads/userData/export-room/".to_owned(),
             }
         );
         assert_eq!(
@@ -388,7 +468,8 @@ mod tests {
             Place::of(RemoteKind::WebDav, &config(&[]), &of_workspace),
             Some(Place::WebDav {
                 url: "https://dav.example.org/dav".to_owned(),
-                user: None
+                user: None,
+                exports: "rocket/chat/export-room/".to_owned(),
             })
         );
     }

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use rustix::fs::{AtFlags, Dir};
 use rustix::io::Errno;
 
+use super::names::{Stored, is_id};
 use super::{ExportWriter, Place, UserDataStore};
 use crate::blob::filesystem::FileSystem;
 use crate::blob::{BlobError, BlobReader};
@@ -27,12 +28,6 @@ use crate::words::chain;
 
 /// `store` of our records.
 const STORE: &str = "FileSystem:UserDataFiles";
-/// Characters of an id (contract §3.1).
-const ID: usize = 17;
-/// Around job and claim in the name of a file that is not whole.
-const PART: (&str, &str) = (".export-room-", ".part");
-/// The suffix of a file that is whole.
-const WHOLE: &str = "zip";
 
 /// A directory with exports. Whoever reads, writes or removes opens it anew: all of them mean what has its path now,
 /// also when the directory was replaced or something else was mounted there.
@@ -77,6 +72,14 @@ impl UserDataDirectory {
     }
 }
 
+/// The file that a record names.
+fn stored(file: &UserDataFile) -> Option<Stored<'_>> {
+    if file.store != STORE {
+        return None;
+    }
+    Stored::of_extension(&file.id, file.extension.as_deref()?)
+}
+
 /// Removes a file, if it is there; whether it was.
 fn unlink(directory: &FileSystem, name: &str) -> Result<bool, StoreError> {
     match rustix::fs::unlinkat(directory.handle(), name, AtFlags::empty()) {
@@ -86,83 +89,6 @@ fn unlink(directory: &FileSystem, name: &str) -> Result<bool, StoreError> {
             error.into(),
         )),
     }
-}
-
-/// A file of ours, by its name: whole or not, the export of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stored<'a> {
-    job: &'a str,
-    epoch: u64,
-    whole: bool,
-}
-
-impl<'a> Stored<'a> {
-    fn of_name(name: &'a str) -> Option<Self> {
-        let (prefix, suffix) = PART;
-        let stored = match name.strip_prefix(prefix) {
-            Some(rest) => {
-                let (job, epoch) = rest.strip_suffix(suffix)?.split_once('-')?;
-                Self {
-                    job,
-                    epoch: epoch.parse().ok()?,
-                    whole: false,
-                }
-            }
-            None => Self::of_extension(name.split_once('.')?)?,
-        };
-        // Other spellings of the same number are not ours.
-        (is_id(stored.job) && stored.name() == name).then_some(stored)
-    }
-
-    /// The file that a record names.
-    fn of_record(file: &'a UserDataFile) -> Option<Self> {
-        if file.store != STORE {
-            return None;
-        }
-        let stored = Self::of_extension((&file.id, file.extension.as_deref()?))?;
-        (is_id(stored.job) && Some(stored.extension()) == file.extension).then_some(stored)
-    }
-
-    fn of_extension((job, extension): (&'a str, &str)) -> Option<Self> {
-        let epoch = match extension.strip_suffix(WHOLE)? {
-            "" => 1,
-            epoch => epoch.strip_suffix('.')?.parse().ok()?,
-        };
-        Some(Self {
-            job,
-            epoch,
-            whole: true,
-        })
-    }
-
-    fn of_claim(fence: &'a Fence, whole: bool) -> Self {
-        Self {
-            job: &fence.id.0,
-            epoch: fence.epoch,
-            whole,
-        }
-    }
-
-    /// The first claim's file has the name that everybody expects.
-    fn extension(self) -> String {
-        match self.epoch {
-            1 => WHOLE.to_owned(),
-            epoch => format!("{epoch}.{WHOLE}"),
-        }
-    }
-
-    fn name(self) -> String {
-        if self.whole {
-            format!("{}.{}", self.job, self.extension())
-        } else {
-            let (prefix, suffix) = PART;
-            format!("{prefix}{}-{}{suffix}", self.job, self.epoch)
-        }
-    }
-}
-
-fn is_id(text: &str) -> bool {
-    text.len() == ID && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 #[async_trait]
@@ -195,7 +121,7 @@ impl UserDataStore for UserDataDirectory {
     }
 
     async fn open(&self, file: &UserDataFile, from: u64) -> Result<Box<dyn BlobReader>, BlobError> {
-        match Stored::of_record(file) {
+        match stored(file) {
             Some(stored) => {
                 let directory = self.clone();
                 let opened = blocking(move || directory.opened()).await?;
@@ -208,7 +134,7 @@ impl UserDataStore for UserDataDirectory {
     }
 
     async fn delete(&self, file: &UserDataFile) -> Result<(), BlobError> {
-        let Some(stored) = Stored::of_record(file) else {
+        let Some(stored) = stored(file) else {
             return Err(BlobError::Missing(
                 "its record does not name a file of this directory".to_owned(),
             ));
@@ -280,6 +206,14 @@ impl UserDataStore for UserDataDirectory {
         })?
     }
 
+    async fn ready(&self) -> Result<(), TargetError> {
+        self.check().await
+    }
+
+    fn directory(&self) -> Option<&Path> {
+        Some(&self.0)
+    }
+
     fn describe(&self) -> String {
         self.0.display().to_string()
     }
@@ -307,6 +241,7 @@ impl ExportWriter for FileWriter {
         let place = Place {
             store: STORE.to_owned(),
             extension: Some(self.extension),
+            path: None,
         };
         Ok((written, place))
     }
