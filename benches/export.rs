@@ -1,7 +1,7 @@
 //! The figures of the README and of `docs/performance.md`: a room of a million messages, exported by the real binary,
 //! beside deflate alone over the same bytes with the same threads and level.
 //!
-//! `cargo xtask bench [-- --messages N] [--runs N] [--levels 1,3,6] [--formats json,html] [--sources sqlite,dump]
+//! `cargo xtask bench [-- --messages N] [--runs N] [--levels 1,3,6] [--formats json,html,html-no-search] [--sources sqlite,dump]
 //! [--room DIR]`. The level is the product's default when none is said; `--room` keeps the generated room for the next
 //! call. Runs alternate, so that a machine that changes its pace does so for both, and medians are printed: of seconds,
 //! which other work on the machine lengthens, and of the processor's seconds, which it does not.
@@ -158,16 +158,18 @@ fn processor_seconds(whose: Whose) -> f64 {
 
 /// Runs the binary; seconds, bytes and memory are its own figures, of its last progress line.
 fn export(source: &str, format: &str, level: u8, threads: usize, zip: &Path) -> Run {
+    let pages = format.strip_suffix("-no-search");
     let mut command = Command::new(env!("CARGO_BIN_EXE_export-room"));
     command
         .args(["export", "--workspace", source, "--room", generate::NAME])
-        .args(["--format", format, "--force", "--level"])
+        .args(["--format", pages.unwrap_or(format), "--force", "--level"])
         .args([
             level.to_string(),
             "--threads".to_owned(),
             threads.to_string(),
         ])
         .args(["--progress", "json", "-o"])
+        .args(pages.map(|_| "--no-search"))
         .arg(zip);
     let mut text = String::new();
     let whole = cost(Whose::Children, || {

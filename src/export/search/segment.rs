@@ -39,7 +39,8 @@ pub(super) struct Segment {
 
 #[derive(Clone, Copy)]
 struct Term {
-    hash: u32,
+    /// Its first bytes, which are most terms whole: a term is known without a look at its text.
+    beginning: u64,
     text: u32,
     text_length: u32,
     /// Its first chunk.
@@ -84,6 +85,7 @@ impl Segment {
             reason = "a part of the hash is enough"
         )]
         let hash = hasher.finish() as u32;
+        let beginning = beginning(term);
         let mut place = hash as usize & (2 * TERMS - 1);
         loop {
             match self.places[place] {
@@ -91,7 +93,10 @@ impl Segment {
                 found => {
                     let index = found as usize - 1;
                     let known = &self.terms[index];
-                    if known.hash == hash && self.text(known) == term {
+                    if known.beginning == beginning
+                        && known.text_length as usize == term.len()
+                        && (term.len() <= BEGINNING || self.text(known) == term)
+                    {
                         self.append(index, position);
                         return;
                     }
@@ -102,7 +107,7 @@ impl Segment {
         let text = offset(self.texts.len());
         self.texts.extend_from_slice(term);
         self.terms.push(Term {
-            hash,
+            beginning,
             text,
             text_length: offset(term.len()),
             head: NONE,
@@ -173,6 +178,18 @@ impl Segment {
         self.long = false;
         Ok(())
     }
+}
+
+/// Bytes of a term that are compared as a number.
+const BEGINNING: usize = size_of::<u64>();
+
+fn beginning(term: &[u8]) -> u64 {
+    if let Some(first) = term.first_chunk::<BEGINNING>() {
+        return u64::from_le_bytes(*first);
+    }
+    // Shorter than a call to copy them is worth.
+    term.iter()
+        .fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
 /// Gives a term the next chunk.
