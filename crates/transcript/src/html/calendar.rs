@@ -100,7 +100,7 @@ pub(super) fn write<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<(
 fn head(html: &mut PagedHtml, number: u32) {
     page::opening(html, "Calendar", number);
     html.out
-        .extend_from_slice(b"<header class=\"bar\">\n<p class=\"where\">");
+        .extend_from_slice(b"<header class=\"head\">\n<p class=\"where\">");
     html.open_link(Here::Room(0));
     html.out.extend_from_slice(b"<bdi>");
     escape::text(&mut html.out, html.info.room.title.as_bytes());

@@ -120,7 +120,7 @@ pub(super) fn head<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<()
     if page == 0 {
         entry_header(html, output)?;
     } else {
-        html.out.extend_from_slice(b"<header class=\"bar\">\n<h1>");
+        html.out.extend_from_slice(b"<header class=\"head\">\n<h1>");
         html.open_link(Here::Room(0));
         html.out.extend_from_slice(b"<bdi>");
         escape::text(&mut html.out, html.info.room.title.as_bytes());

@@ -274,7 +274,7 @@ pub(super) fn head<O: Output>(
     };
     page::opening(html, &format!("Thread: {title}"), page);
     html.out
-        .extend_from_slice(b"<header class=\"bar\">\n<p class=\"where\">");
+        .extend_from_slice(b"<header class=\"head\">\n<p class=\"where\">");
     html.open_link(Here::Room(0));
     html.out.extend_from_slice(b"<bdi>");
     escape::text(&mut html.out, html.info.room.title.as_bytes());
