@@ -8,6 +8,7 @@
 mod body;
 mod calendar;
 pub(crate) mod escape;
+mod markup;
 mod page;
 mod threads;
 
@@ -109,6 +110,7 @@ pub struct PagedHtml {
     clock: LocalClock,
     iso: IsoWriter,
     assets: page::Assets,
+    texts: markup::Texts,
     out: Vec<u8>,
     /// The entry page's messages, once there is a second page.
     entry: Vec<u8>,
@@ -143,6 +145,7 @@ impl PagedHtml {
             iso: IsoWriter::default(),
             assets: page::Assets::new(info.style.as_deref()),
             entry_name: crate::names::safe(&format!("{}.html", info.room.id)),
+            texts: markup::Texts::default(),
             info,
             out: Vec::with_capacity(2 * PIECE),
             entry: Vec::new(),
@@ -161,6 +164,13 @@ impl PagedHtml {
     /// Begins: to be called once, before the first message.
     pub fn begin<O: Output>(&mut self, out: &mut O) -> Result<(), O::Error> {
         self.look_ahead(0, out)
+    }
+
+    /// With the workspace's settings for texts that are stored as typed; else they are Rocket.Chat's defaults.
+    #[must_use]
+    pub fn with_markup(mut self, options: crate::markup::Options) -> Self {
+        self.texts = markup::Texts::new(options);
+        self
     }
 
     /// Writes a message and, under it, the old versions of it.

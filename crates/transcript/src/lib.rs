@@ -16,6 +16,7 @@ pub mod html;
 pub mod json;
 pub mod locale;
 pub mod mail;
+pub mod markup;
 pub mod message;
 pub mod names;
 pub mod output;

@@ -9,7 +9,7 @@ mod blocks;
 mod extras;
 mod files;
 mod icons;
-mod link;
+pub(super) mod link;
 mod previews;
 mod reactions;
 mod words;
@@ -43,6 +43,7 @@ pub(super) fn message<O: Output>(
         html,
         output,
         anomalies: message.anomalies(),
+        message,
     };
     body.article(message, local, continues, history)?;
     Ok(body.anomalies)
@@ -53,6 +54,8 @@ struct Body<'h, O: Output> {
     html: &'h mut PagedHtml,
     output: &'h mut O,
     anomalies: Anomalies,
+    /// Whom and what its texts mention.
+    message: &'h Message<'h>,
 }
 
 impl<O: Output> Body<'_, O> {

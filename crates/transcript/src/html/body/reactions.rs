@@ -2,6 +2,7 @@
 
 use super::{Body, SHOWN, escape};
 use crate::bson::{Doc, Text, Value};
+use crate::markup::emoji::unicode;
 use crate::output::Output;
 
 /// People who stand beside an emoji; more are folded away.
@@ -95,6 +96,8 @@ impl<O: Output> Body<'_, O> {
             self.markup("\" src=\"");
             escape::link(&mut self.html.out, &entry);
             self.markup("\">");
+        } else if let Some(emoji) = unicode(name) {
+            escape::text(&mut self.html.out, emoji.as_bytes());
         } else {
             self.name(code);
         }

@@ -3,6 +3,7 @@
 use super::icons::Icon;
 use super::{Body, escape};
 use crate::bson::{Doc, Text, Value, id_text};
+use crate::html::markup;
 use crate::message::{Anomaly, Field, Message};
 use crate::output::Output;
 use crate::system::Sentence;
@@ -61,20 +62,11 @@ impl<O: Output> Body<'_, O> {
     }
 
     /// A text with its markup, parsed (`md`) or as written; nothing when it is empty.
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "the markup asks the output for custom emoji"
-    )]
     pub(super) fn rich(&mut self, md: Option<Doc<'_>>, text: Text<'_>) -> Result<(), O::Error> {
-        let _ = md;
-        if text.is_empty() {
-            return Ok(());
+        let md = md.map(Value::Array);
+        if markup::text(self.html, md, text, self.message, self.output)? {
+            self.anomalies.add(Anomaly::TooDeep);
         }
-        self.markup("<div class=\"text\" dir=\"auto\">");
-        let (shown, left) = cut(text.0, LONGEST);
-        escape::lines(&mut self.html.out, shown);
-        self.markup("</div>\n");
-        self.left_out(left);
         Ok(())
     }
 

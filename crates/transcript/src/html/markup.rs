@@ -1,0 +1,435 @@
+//! The text of messages as HTML.
+//!
+//! Responsible for how marks look. What they mean is [`crate::markup`]'s; every byte of a text goes through the escaper.
+//! A link is one only when its scheme is `http`, `https`, `mailto` or `tel`; of any other the target stands behind the
+//! label, to be read and not followed. A picture by its address becomes a link: a page asks no other machine for anything.
+
+use jiff::civil::DateTime;
+
+use super::body::link;
+use super::{PagedHtml, escape};
+use crate::bson::{Doc, Text, Value};
+use crate::markup::{Markup, Node, Options, Tag, Target, TimeForm, emoji as emoji_table};
+use crate::message::{Field, Message};
+use crate::output::Output;
+use crate::time::{IsoWriter, LocalClock, civil_date};
+
+/// Reads and writes texts, with buffers that are used again for the next.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    markup: Markup,
+    options: Options,
+    target: String,
+}
+
+impl Texts {
+    /// For a workspace with these settings.
+    pub(super) fn new(options: Options) -> Self {
+        Self {
+            options,
+            ..Self::default()
+        }
+    }
+}
+
+/// Writes a text of a message: its own, or one of an attachment's; parsed (`md`) where it is stored so, else as typed.
+/// Nothing is written of an empty text. The answer is whether something was cut.
+pub(super) fn text<O: Output>(
+    html: &mut PagedHtml,
+    md: Option<Value<'_>>,
+    typed: Text<'_>,
+    message: &Message<'_>,
+    output: &mut O,
+) -> Result<bool, O::Error> {
+    let texts = &mut html.texts;
+    texts
+        .markup
+        .read(md, typed, message.ts().unwrap_or_default(), &texts.options);
+    if texts.markup.nodes().is_empty() {
+        return Ok(false);
+    }
+    let list = |field| message.get(field).and_then(Value::array);
+    let mut writer = Writer {
+        out: &mut html.out,
+        markup: &texts.markup,
+        target: &mut texts.target,
+        clock: &mut html.clock,
+        iso: &mut html.iso,
+        mentions: list(Field::Mentions),
+        channels: list(Field::Channels),
+        inline: 0,
+        links: 0,
+    };
+    writer.all(output)?;
+    Ok(texts.markup.deep())
+}
+
+/// Writes an emoji by its short code, with or without colons: as a picture of the workspace's own, as Unicode has it, or
+/// as `:name:`.
+pub(super) fn emoji<O: Output>(
+    out: &mut Vec<u8>,
+    code: &str,
+    output: &mut O,
+) -> Result<(), O::Error> {
+    let code = code
+        .strip_prefix(':')
+        .and_then(|code| code.strip_suffix(':'))
+        .unwrap_or(code);
+    if let Some(entry) = output.emoji(code)? {
+        out.extend_from_slice(b"<img class=\"emoji\" loading=\"lazy\" src=\"");
+        escape::link(out, &entry);
+        out.extend_from_slice(b"\" alt=\":");
+        escape::text(out, code.as_bytes());
+        out.extend_from_slice(b":\" title=\":");
+        escape::text(out, code.as_bytes());
+        out.extend_from_slice(b":\">");
+    } else if let Some(emoji) = emoji_table::unicode(code) {
+        escape::text(out, emoji.as_bytes());
+    } else {
+        out.push(b':');
+        escape::text(out, code.as_bytes());
+        out.push(b':');
+    }
+    Ok(())
+}
+
+struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+    markup: &'a Markup,
+    target: &'a mut String,
+    clock: &'a mut LocalClock,
+    iso: &'a mut IsoWriter,
+    mentions: Option<Doc<'a>>,
+    channels: Option<Doc<'a>>,
+    /// Open elements that hold text only: a block within them is not one.
+    inline: usize,
+    /// Open links: a link within a link is its label.
+    links: usize,
+}
+
+impl Writer<'_> {
+    fn all<O: Output>(&mut self, output: &mut O) -> Result<(), O::Error> {
+        self.out
+            .extend_from_slice(b"<div class=\"text md\" dir=\"auto\">");
+        let mut nodes = self.markup.nodes();
+        // One line needs no element of its own.
+        if let [
+            Node::Start(Tag::Paragraph),
+            inner @ ..,
+            Node::End(Tag::Paragraph),
+        ] = nodes
+            && !inner.contains(&Node::End(Tag::Paragraph))
+        {
+            nodes = inner;
+            self.inline = 1;
+        }
+        let mut before = None;
+        for &node in nodes {
+            match node {
+                Node::Start(tag) => self.start(tag),
+                Node::End(tag) => self.end(tag),
+                // The line break behind a block belongs to it.
+                Node::LineBreak if is_block(before) => {}
+                Node::Emoji { text, code } => self.emoji(text, code, output)?,
+                leaf => self.leaf(leaf),
+            }
+            before = Some(node);
+        }
+        self.out.extend_from_slice(b"</div>\n");
+        Ok(())
+    }
+
+    fn start(&mut self, tag: Tag) {
+        let block = self.inline == 0;
+        if is_inline(tag) {
+            self.inline += 1;
+        }
+        let markup: &[u8] = match tag {
+            Tag::Paragraph if block => b"<p>",
+            Tag::Heading(level) if block => {
+                return escape::ours_tagged(self.out, "<p class=\"h", format_args!("{level}"), "\">");
+            }
+            Tag::Quote if block => b"<blockquote>",
+            Tag::SpoilerBlock if block => b"<details class=\"hidden\"><summary>Spoiler</summary>",
+            Tag::List if block => b"<ul>",
+            Tag::Numbered if block => b"<ol>",
+            Tag::Tasks if block => b"<ul class=\"tasks\">",
+            Tag::Item(Some(number)) if block => {
+                return escape::ours_tagged(self.out, "<li value=\"", format_args!("{number}"), "\">");
+            }
+            Tag::Item(None) if block => b"<li>",
+            Tag::Task(true) if block => b"<li><span role=\"img\" aria-label=\"done\">\xe2\x98\x91</span> ",
+            Tag::Task(false) if block => b"<li><span role=\"img\" aria-label=\"to do\">\xe2\x98\x90</span> ",
+            Tag::BigEmoji => b"<span class=\"big\">",
+            Tag::Bold => b"<strong>",
+            Tag::Italic => b"<em>",
+            Tag::Strike => b"<s>",
+            Tag::Spoiler => {
+                b"<label class=\"spoiler\"><input type=\"checkbox\" aria-label=\"Show the spoiler\"><span>"
+            }
+            Tag::Link(target) | Tag::Image(target) => {
+                self.links += 1;
+                if self.links == 1 {
+                    self.open_link(target, matches!(tag, Tag::Image(_)));
+                }
+                return;
+            }
+            _ => b"",
+        };
+        self.out.extend_from_slice(markup);
+    }
+
+    fn end(&mut self, tag: Tag) {
+        if is_inline(tag) {
+            self.inline = self.inline.saturating_sub(1);
+        }
+        let block = self.inline == 0;
+        let markup: &[u8] = match tag {
+            Tag::Paragraph | Tag::Heading(_) if block => b"</p>",
+            Tag::Quote if block => b"</blockquote>",
+            Tag::SpoilerBlock if block => b"</details>",
+            Tag::List | Tag::Tasks if block => b"</ul>",
+            Tag::Numbered if block => b"</ol>",
+            Tag::Item(_) | Tag::Task(_) if block => b"</li>",
+            Tag::BigEmoji => b"</span>",
+            Tag::Bold => b"</strong>",
+            Tag::Italic => b"</em>",
+            Tag::Strike => b"</s>",
+            Tag::Spoiler => b"</span></label>",
+            Tag::Link(target) | Tag::Image(target) => {
+                self.links = self.links.saturating_sub(1);
+                if self.links == 0 {
+                    self.close_link(target);
+                }
+                return;
+            }
+            _ => b"",
+        };
+        self.out.extend_from_slice(markup);
+    }
+
+    fn open_link(&mut self, target: Target, image: bool) {
+        self.follow(target);
+        if link::address(self.target.as_bytes()).is_some() {
+            self.out.extend_from_slice(b"<a href=\"");
+            escape::text(self.out, self.target.as_bytes());
+            self.out.extend_from_slice(if image {
+                b"\" class=\"picture\" rel=\"noopener noreferrer\">"
+            } else {
+                b"\" rel=\"noopener noreferrer\">"
+            });
+        }
+    }
+
+    fn close_link(&mut self, target: Target) {
+        self.follow(target);
+        if link::address(self.target.as_bytes()).is_some() {
+            self.out.extend_from_slice(b"</a>");
+        } else {
+            self.out.extend_from_slice(b" <span class=\"target\">(");
+            escape::text(self.out, self.target.as_bytes());
+            self.out.extend_from_slice(b")</span>");
+        }
+    }
+
+    /// The target as a page that lies in a directory has to write it: a host without a scheme is one of the web.
+    fn follow(&mut self, target: Target) {
+        self.target.clear();
+        self.markup.target(target, self.target);
+        if self.target.starts_with("//") {
+            self.target.insert_str(0, "https:");
+        }
+    }
+
+    fn leaf(&mut self, node: Node) {
+        let block = self.inline == 0;
+        match node {
+            Node::Text(span) | Node::Unicode(span) => escape::text(self.out, self.markup.str(span).as_bytes()),
+            Node::LineBreak => self.out.extend_from_slice(b"<br>"),
+            Node::Code(span) => self.element("<code>", self.markup.str(span), "</code>"),
+            Node::CodeBlock { language, lines } if block => {
+                self.out.extend_from_slice(b"<pre class=\"code\"");
+                let language = self.markup.str(language).trim();
+                if !language.is_empty() {
+                    self.element(" data-language=\"", language, "\"");
+                }
+                self.element("><code>", self.markup.str(lines), "</code></pre>");
+            }
+            Node::CodeBlock { lines, .. } => {
+                self.element("<code>", self.markup.str(lines), "</code>");
+            }
+            Node::User(span) => self.user(self.markup.str(span)),
+            Node::Channel(span) => self.channel(self.markup.str(span)),
+            Node::Color(color) => self.color(color),
+            Node::MathBlock(span) if block => {
+                self.element("<pre class=\"math\">", self.markup.str(span), "</pre>");
+            }
+            Node::Math(span) | Node::MathBlock(span) => {
+                self.element("<code class=\"math\">", self.markup.str(span), "</code>");
+            }
+            Node::Time { seconds, form } => self.time(seconds, form),
+            Node::Cut => self.out.extend_from_slice(
+                b"<span class=\"cut\">[cut here: more than can be shown; the JSON export has all of it]</span>",
+            ),
+            Node::Start(_) | Node::End(_) | Node::Emoji { .. } => {}
+        }
+    }
+
+    fn element(&mut self, before: &str, text: &str, after: &str) {
+        self.out.extend_from_slice(before.as_bytes());
+        escape::text(self.out, text.as_bytes());
+        self.out.extend_from_slice(after.as_bytes());
+    }
+
+    fn emoji<O: Output>(
+        &mut self,
+        text: crate::markup::Span,
+        code: crate::markup::Code,
+        output: &mut O,
+    ) -> Result<(), O::Error> {
+        let (text, code) = (self.markup.str(text), self.markup.code(code));
+        if text == code {
+            return emoji(self.out, code, output);
+        }
+        // An emoticon keeps what was typed.
+        self.element("<span title=\"", text, "\">");
+        emoji(self.out, code, output)?;
+        self.out.extend_from_slice(b"</span>");
+        Ok(())
+    }
+
+    /// A mention counts when the message says who it is; to everybody it always does.
+    fn user(&mut self, name: &str) {
+        if matches!(name, "all" | "here") {
+            return self.element("<span class=\"at all\">@", name, "</span>");
+        }
+        let known = self
+            .mentions
+            .into_iter()
+            .flat_map(Doc::values)
+            .filter_map(Value::document)
+            .find(|user| {
+                ["username", "name", "_id"]
+                    .iter()
+                    .any(|key| user.text(key) == Some(Text(name.as_bytes())))
+            });
+        let Some(user) = known else {
+            return self.element("@", name, "");
+        };
+        self.out.extend_from_slice(b"<span class=\"at\"");
+        let real = user.text("name").unwrap_or_default();
+        if !real.is_empty() && real.0 != name.as_bytes() {
+            self.element(" title=\"", &real.to_str(), "\"");
+        }
+        self.element(">@", name, "</span>");
+    }
+
+    fn channel(&mut self, name: &str) {
+        let known = self
+            .channels
+            .into_iter()
+            .flat_map(Doc::values)
+            .filter_map(Value::document)
+            .find(|room| room.text("name") == Some(Text(name.as_bytes())));
+        let Some(room) = known else {
+            return self.element("#", name, "");
+        };
+        let shown = room.text("fname").filter(|shown| !shown.is_empty());
+        let shown = shown.map_or_else(|| name.into(), Text::to_str);
+        self.element("<span class=\"at\">#", &shown, "</span>");
+    }
+
+    /// A swatch and the colour in figures. A drawing needs no style of its own, which the pages' policy would refuse.
+    fn color(&mut self, [red, green, blue, opacity]: [u8; 4]) {
+        escape::ours_tagged(
+            self.out,
+            "<span class=\"color\"><svg viewBox=\"0 0 1 1\" aria-hidden=\"true\"><rect width=\"1\" height=\"1\" fill=\"",
+            format_args!("#{red:02x}{green:02x}{blue:02x}"),
+            "\"",
+        );
+        if opacity != 255 {
+            let share = f32::from(opacity) / 255.0;
+            escape::ours_tagged(
+                self.out,
+                " fill-opacity=\"",
+                format_args!("{share:.2}"),
+                "\"",
+            );
+        }
+        escape::ours_tagged(
+            self.out,
+            "/></svg>",
+            format_args!("#{red:02x}{green:02x}{blue:02x}"),
+            "",
+        );
+        if opacity != 255 {
+            escape::ours(self.out, format_args!("{opacity:02x}"));
+        }
+        self.out.extend_from_slice(b"</span>");
+    }
+
+    /// "How long ago" would be untrue on any other day, so that an instant is shown whenever it is read.
+    fn time(&mut self, seconds: i64, form: TimeForm) {
+        let millis = seconds.saturating_mul(1000);
+        let local = self
+            .clock
+            .local(millis)
+            .and_then(|local| Some((civil_date(local.day)?, local)));
+        let (Some((date, local)), Some(iso)) = (local, self.iso.text(millis)) else {
+            return escape::ours_tagged(
+                self.out,
+                "&lt;t:",
+                format_args!("{seconds}:{}", form.letter()),
+                "&gt;",
+            );
+        };
+        self.out.extend_from_slice(b"<time datetime=\"");
+        escape::text(self.out, iso.as_bytes());
+        self.out.extend_from_slice(b"\">");
+        let of_day = local.of_day / 1000;
+        let part = |divisor: u32, modulus: u32| {
+            i8::try_from(of_day / divisor % modulus).unwrap_or_default()
+        };
+        let shown: DateTime = date.at(part(3600, 24), part(60, 60), part(1, 60), 0);
+        let pattern = match form {
+            TimeForm::ShortTime => "%H:%M",
+            TimeForm::LongTime => "%H:%M:%S",
+            TimeForm::ShortDate => "%Y-%m-%d",
+            TimeForm::LongDate => "%-d %B %Y",
+            TimeForm::Full | TimeForm::Relative => "%-d %B %Y %H:%M",
+            TimeForm::FullLong => "%A, %-d %B %Y %H:%M:%S",
+        };
+        escape::ours_tagged(
+            self.out,
+            "",
+            format_args!("{}", shown.strftime(pattern)),
+            "</time>",
+        );
+    }
+}
+
+fn is_inline(tag: Tag) -> bool {
+    matches!(
+        tag,
+        Tag::Paragraph
+            | Tag::Heading(_)
+            | Tag::BigEmoji
+            | Tag::Bold
+            | Tag::Italic
+            | Tag::Strike
+            | Tag::Spoiler
+            | Tag::Link(_)
+            | Tag::Image(_)
+    )
+}
+
+fn is_block(node: Option<Node>) -> bool {
+    matches!(
+        node,
+        Some(
+            Node::CodeBlock { .. }
+                | Node::MathBlock(_)
+                | Node::End(Tag::Heading(_) | Tag::SpoilerBlock)
+        )
+    )
+}
