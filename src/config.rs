@@ -1015,6 +1015,8 @@ mod tests {
                 let paired = [
                     "password = ",
                     "attempts",
+                    "max_messages",
+                    "max_bytes",
                     "secret_access_key = ",
                     "private_key = ",
                 ]
