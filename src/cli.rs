@@ -12,6 +12,7 @@ mod demo;
 mod doctor;
 mod export;
 mod import;
+mod mail;
 mod openapi;
 mod rooms;
 mod serve;
@@ -58,6 +59,8 @@ enum Command {
     Rooms(rooms::RoomsOptions),
     /// Export a room to a ZIP.
     Export(export::ExportOptions),
+    /// Send messages of a room by mail.
+    Mail(Box<mail::MailOptions>),
     /// Prove that a ZIP made by `export` is whole and unchanged.
     Verify(verify::VerifyOptions),
     /// Answer Rocket.Chat's room export over HTTP, and carry out what was accepted.
@@ -134,6 +137,7 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
             Command::Import(options) => import::run(app, options).await,
             Command::Rooms(options) => rooms::run(app, options).await,
             Command::Export(options) => export::run(app, options).await,
+            Command::Mail(options) => Box::pin(mail::run(app, *options)).await,
             Command::Verify(options) => verify::run(app, options).await,
             Command::Serve(options) => serve::run(app, options).await,
             Command::Config(options) => config::run(&options),

@@ -10,6 +10,7 @@ mod bloom;
 pub mod file;
 pub mod job;
 pub mod ledger;
+pub(crate) mod mails;
 mod pages;
 pub mod pictures;
 mod pipeline;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use zipstream::ZipError;
 
 use crate::blob::BlobStore;
+use crate::mail::MailError;
 use crate::store::{MessageSource, StoreError};
 use ledger::{LedgerError, MissingFile};
 use progress::Progress;
@@ -91,6 +93,9 @@ pub enum ExportError {
         "the temporary files of the search index failed; if the disk of TMPDIR is full, free some space, set TMPDIR to a larger one, or leave the search out"
     )]
     Index(#[source] io::Error),
+    /// A message could not become a mail.
+    #[error("cannot write a message as a mail")]
+    Mail(#[source] MailError),
     /// A report could not be written as JSON.
     #[error("cannot write the manifest")]
     Manifest(#[from] serde_json::Error),

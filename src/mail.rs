@@ -161,6 +161,16 @@ impl Mailer {
         Ok(Paper::new(&settings, &self.config, site_url))
     }
 
+    /// The mail as it would be sent, without sending it.
+    pub async fn write(&self, mail: &Mail) -> Result<Vec<u8>, MailError> {
+        let settings = self.directory.settings(&SETTINGS).await?;
+        let sender = self.route(&settings).ok().and_then(|route| route.sender);
+        let from = sender.unwrap_or_else(|| nobody(&mail.message_id));
+        let mut bytes = head(mail, &from)?.into_bytes();
+        bytes.extend_from_slice(&mail.content);
+        Ok(bytes)
+    }
+
     /// Hands a mail over.
     pub async fn send(&self, mail: &Mail) -> Result<Handed, MailError> {
         let settings = self.directory.settings(&SETTINGS).await?;
@@ -169,15 +179,7 @@ impl Mailer {
             Some(sender) => sender,
             None => nobody(&mail.message_id),
         };
-        let head = Head {
-            from: &from,
-            to: &mail.to,
-            reply_to: mail.reply_to.as_ref(),
-            subject: &mail.subject,
-            message_id: &mail.message_id,
-            date: mail.date,
-        };
-        let headers = head.headers()?.to_string();
+        let headers = head(mail, &from)?;
         let server = match route.way {
             Way::Outbox => {
                 let name = format!("{}.eml", mime::word(&mail.message_id));
@@ -349,6 +351,19 @@ impl Mailer {
             pool,
         })
     }
+}
+
+/// The headers above the content.
+fn head(mail: &Mail, from: &Mailbox) -> Result<String, MailError> {
+    let head = Head {
+        from,
+        to: &mail.to,
+        reply_to: mail.reply_to.as_ref(),
+        subject: &mail.subject,
+        message_id: &mail.message_id,
+        date: mail.date,
+    };
+    Ok(head.headers()?.to_string())
 }
 
 /// Where mail for a user goes: the first address that its owner has confirmed, else the first one; what is no address is

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use zipstream::{EntryRecord, Frame, Method, directory_end};
 
 use crate::export::archive::MANIFEST;
+use crate::export::mails::FILE_HEADER;
 use crate::export::report::{MANIFEST_FORMAT, hex};
 
 /// Findings told one by one; further ones are counted.
@@ -381,6 +382,10 @@ impl Walk<'_, '_, '_> {
             Counter::File => self.check.verdict.files += 1,
             Counter::Picture => self.check.verdict.pictures += 1,
             Counter::Index => {}
+            Counter::Mails(mails) => {
+                self.check.verdict.messages += mails.messages;
+                self.check.verdict.files += mails.files;
+            }
             Counter::Lines { count, .. } | Counter::Articles { count, .. } => {
                 self.check.verdict.messages += count;
             }
@@ -410,8 +415,63 @@ enum Counter {
     Index,
     /// JSON: a message a line; `filled` is whether the line has begun.
     Lines { count: u64, filled: bool },
+    /// A mail, or a mailbox of them, with their files.
+    Mails(Mails),
     /// HTML: an article a message; `matched` bytes of its tag have been seen.
     Articles { count: u64, matched: usize },
+}
+
+/// Counts mails and the parts that hold files of messages.
+struct Mails {
+    messages: u64,
+    files: u64,
+    mailbox: bool,
+    /// The beginning of the line that is being read.
+    line: Vec<u8>,
+    /// Whether the lines are headers of a part: only there names of headers mean what they say.
+    head: bool,
+}
+
+impl Mails {
+    /// As much of a line as tells what it is.
+    const BEGINNING: usize = 32;
+
+    fn of(name: &str) -> Option<Self> {
+        let kind = Path::new(name).extension()?;
+        let mailbox = kind == "mbox";
+        (mailbox || kind == "eml").then(|| Self {
+            messages: u64::from(!mailbox),
+            files: 0,
+            mailbox,
+            line: Vec::with_capacity(Self::BEGINNING),
+            head: false,
+        })
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let space = Self::BEGINNING - self.line.len();
+            self.line
+                .extend_from_slice(&piece[..piece.len().min(space)]);
+            if piece.ends_with(b"\n") {
+                self.end_line();
+            }
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = self.line.trim_ascii_end();
+        if line.is_empty() {
+            self.head = false;
+        } else if line.starts_with(b"--=_") {
+            self.head = true;
+        } else if self.head && line.starts_with(FILE_HEADER.as_bytes()) {
+            self.files += 1;
+        } else if self.mailbox && line.starts_with(b"From ") {
+            self.messages += 1;
+        }
+        self.line.clear();
+    }
 }
 
 impl Counter {
@@ -422,6 +482,8 @@ impl Counter {
             Self::File
         } else if name.starts_with("search/") {
             Self::Index
+        } else if let Some(mails) = Mails::of(name) {
+            Self::Mails(mails)
         } else if Path::new(name)
             .extension()
             .is_some_and(|kind| kind == "json")
@@ -441,6 +503,7 @@ impl Counter {
     fn read(&mut self, bytes: &[u8]) {
         match self {
             Self::File | Self::Picture | Self::Index => {}
+            Self::Mails(mails) => mails.read(bytes),
             Self::Lines { count, filled } => {
                 for &byte in bytes {
                     if byte == b'\n' {

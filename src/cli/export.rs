@@ -48,7 +48,7 @@ pub(super) struct ExportOptions {
     /// The room: its id, its name (general, #general), or @username for the direct room with that user.
     #[arg(long, value_name = "RID|NAME")]
     room: String,
-    /// Pages to read, or one JSON object per message and line.
+    /// The form of the messages.
     #[arg(short, long, value_enum)]
     format: FormatOption,
     /// First day (YYYY-MM-DD, UTC) or instant (RFC 3339) to export.
@@ -110,8 +110,14 @@ pub(super) struct ExportOptions {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum FormatOption {
+    /// Pages to read.
     Html,
+    /// One JSON object per message and line.
     Json,
+    /// A mail for each message, each a file.
+    Eml,
+    /// A mail for each message, in one mailbox.
+    Mbox,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -134,6 +140,8 @@ pub(super) async fn run(app: App, options: ExportOptions) -> anyhow::Result<Exit
     let format = match options.format {
         FormatOption::Html => Format::Html,
         FormatOption::Json => Format::Json,
+        FormatOption::Eml => Format::Eml,
+        FormatOption::Mbox => Format::Mbox,
     };
     if options.raw && format != Format::Json {
         bail!("--raw adds documents to the JSON export; say --format json with it");
@@ -312,7 +320,7 @@ pub(super) fn window(from: Option<&str>, to: Option<&str>) -> anyhow::Result<Win
     Ok(window)
 }
 
-fn zone(name: &str) -> anyhow::Result<TimeZone> {
+pub(super) fn zone(name: &str) -> anyhow::Result<TimeZone> {
     TimeZone::get(name).ok().with_context(|| {
         format!("--timezone {name}: there is no such zone; say one like Europe/Berlin or UTC")
     })

@@ -90,10 +90,10 @@ impl<W: Write> Output for Archive<W> {
     type Error = ExportError;
 
     fn start_entry(&mut self, name: &str) -> Result<(), ExportError> {
-        // A page is bounded by its renderer; the JSON of a whole room is not.
+        // A page is bounded by its renderer; the JSON or the mailbox of a whole room is not.
         let large = Path::new(name)
             .extension()
-            .is_some_and(|kind| kind == "json");
+            .is_some_and(|kind| kind == "json" || kind == "mbox");
         self.zip.start_entry(EntryOptions {
             name,
             method: Method::Deflate,

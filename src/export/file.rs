@@ -13,6 +13,7 @@ use transcript::names;
 
 use super::archive::Archive;
 use super::ledger::MissingFile;
+use super::mails::{self, Mails};
 use super::pages::{Cutter, PageIndex};
 use super::pictures::Pictures;
 use super::pipeline::Batches;
@@ -23,6 +24,7 @@ use super::search::Search;
 use super::threads::{self, Collector};
 use super::{ExportError, Job, attachments};
 use crate::blob::BlobStore;
+use crate::mail::dates::Dates;
 use crate::store::{DocBatch, MessageQuery, MessageSource, RoomId, Selection};
 
 /// Messages between two looks at the counters and the cancellation.
@@ -114,7 +116,7 @@ impl FileExport {
         let mut rendering = Rendering {
             history: request.history,
             on_damaged: &*self.on_damaged,
-            renderer: renderer(request, &report, &archive)?,
+            renderer: self.renderer(request, &report, &archive)?,
             report,
             oddities: Oddities::default(),
             archive,
@@ -171,7 +173,9 @@ impl FileExport {
         report: &mut ExportReport,
         mut threads: Option<&mut Collector>,
     ) -> Result<(), ExportError> {
-        if !request.attachments && threads.is_none() {
+        // Mails hold their files themselves.
+        let packs = request.attachments && matches!(request.format, Format::Html | Format::Json);
+        if !packs && threads.is_none() {
             return Ok(());
         }
         let query = MessageQuery {
@@ -189,7 +193,7 @@ impl FileExport {
                 job.check_cancelled()?;
                 let message = Message::read(doc);
                 let visibility = message.visibility();
-                if request.attachments && (request.history || visibility == Visibility::Shown) {
+                if packs && (request.history || visibility == Visibility::Shown) {
                     attachments::pack(job, &message, archive, &mut report.files)?;
                 }
                 // Old versions are no replies of their own.
@@ -229,6 +233,49 @@ impl FileExport {
         archive.threads = Some(threads.finish(&archive.ledger)?);
         Ok(())
     }
+
+    /// The renderer of the form that is asked for.
+    fn renderer<W: Write>(
+        &self,
+        request: &ExportRequest,
+        report: &ExportReport,
+        archive: &Archive<W>,
+    ) -> Result<Renderer<'_>, ExportError> {
+        Ok(match request.format {
+            Format::Json => {
+                let wanted = names::safe(&format!("{}.json", request.room.file_stem()));
+                let entry = archive.ledger.reserve_name(&wanted)?;
+                Renderer::Json(JsonLines::new(entry, request.raw))
+            }
+            Format::Html => Renderer::Html(Box::new(PagedHtml::new(ExportInfo {
+                room: request.room.clone(),
+                tool: TOOL.to_owned(),
+                from: request.window.from,
+                to: request.window.to,
+                exported_at: request.exported_at,
+                files: report.files.packed,
+                missing: report.files.missing,
+                zone: request.zone.clone(),
+                search: request.search,
+                locale: request.locale,
+                style: request.style.clone(),
+                exported_by: request.exported_by.clone(),
+                pages: archive.pages.as_ref().map_or(1, PageIndex::pages),
+            }))),
+            Format::Eml | Format::Mbox => Renderer::Mails(Box::new(Mails::new(
+                mails::Parts {
+                    source: Arc::clone(&self.source),
+                    blobs: Arc::clone(&self.blobs),
+                    cancel: self.cancel.clone(),
+                    on_missing: &*self.on_missing,
+                },
+                &request.room,
+                Dates::new("en", request.zone.clone()),
+                request.attachments,
+                request.format == Format::Mbox,
+            ))),
+        })
+    }
 }
 
 fn query(request: &ExportRequest) -> MessageQuery {
@@ -239,46 +286,19 @@ fn query(request: &ExportRequest) -> MessageQuery {
     }
 }
 
-fn renderer<W: Write>(
-    request: &ExportRequest,
-    report: &ExportReport,
-    archive: &Archive<W>,
-) -> Result<Renderer, ExportError> {
-    Ok(match request.format {
-        Format::Json => {
-            let wanted = names::safe(&format!("{}.json", request.room.file_stem()));
-            let entry = archive.ledger.reserve_name(&wanted)?;
-            Renderer::Json(JsonLines::new(entry, request.raw))
-        }
-        Format::Html => Renderer::Html(Box::new(PagedHtml::new(ExportInfo {
-            room: request.room.clone(),
-            tool: TOOL.to_owned(),
-            from: request.window.from,
-            to: request.window.to,
-            exported_at: request.exported_at,
-            files: report.files.packed,
-            missing: report.files.missing,
-            zone: request.zone.clone(),
-            search: request.search,
-            locale: request.locale,
-            style: request.style.clone(),
-            exported_by: request.exported_by.clone(),
-            pages: archive.pages.as_ref().map_or(1, PageIndex::pages),
-        }))),
-    })
-}
-
 /// The renderers: a closed set, so an enum.
-enum Renderer {
+enum Renderer<'a> {
     Json(JsonLines),
     Html(Box<PagedHtml>),
+    Mails(Box<Mails<'a>>),
 }
 
-impl Renderer {
+impl Renderer<'_> {
     fn begin<W: Write>(&mut self, archive: &mut Archive<W>) -> Result<(), ExportError> {
         match self {
             Self::Json(json) => json.begin(archive),
             Self::Html(html) => html.begin(archive),
+            Self::Mails(mails) => mails.begin(archive),
         }
     }
 
@@ -291,6 +311,7 @@ impl Renderer {
         match self {
             Self::Json(json) => json.message(message, history, archive),
             Self::Html(html) => html.message(message, history, archive),
+            Self::Mails(mails) => mails.message(message, history, archive),
         }
     }
 }
@@ -299,7 +320,7 @@ impl Renderer {
 struct Rendering<'a, W: Write> {
     history: bool,
     on_damaged: &'a (dyn Fn(&str) + Send + Sync),
-    renderer: Renderer,
+    renderer: Renderer<'a>,
     report: ExportReport,
     oddities: Oddities,
     archive: Archive<W>,
@@ -344,6 +365,10 @@ impl<W: Write> Rendering<'_, W> {
         let html = match &mut self.renderer {
             Renderer::Json(json) => return json.finish(archive),
             Renderer::Html(html) => html,
+            Renderer::Mails(mails) => {
+                self.report.files = std::mem::take(&mut mails.files);
+                return mails.finish(archive);
+            }
         };
         html.end_messages(archive)?;
         let kept = match &mut archive.threads {

@@ -5,6 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use thiserror::Error;
+use transcript::mail::ThreadRoot;
 use transcript::names;
 use transcript::output::{AuthorCard, Day, FilePlace, PageBounds, Roles, Thread};
 
@@ -65,6 +66,7 @@ impl Ledger {
              CREATE TABLE name (folded TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
              CREATE TABLE file (id TEXT PRIMARY KEY, entry TEXT, size INTEGER, reason TEXT) WITHOUT ROWID;
              CREATE TABLE missing (message TEXT, file TEXT, name TEXT, reason TEXT);
+             CREATE TABLE mail_root (id TEXT PRIMARY KEY, author TEXT, excerpt TEXT) WITHOUT ROWID;
              CREATE TABLE thread (first TEXT PRIMARY KEY, page INTEGER, ts INTEGER, author TEXT, excerpt TEXT, replies INTEGER,
                repliers TEXT, more INTEGER, number INTEGER, offset INTEGER, bytes INTEGER) WITHOUT ROWID;
              CREATE TABLE page (number INTEGER PRIMARY KEY, ts INTEGER, id BLOB, first INTEGER, last INTEGER);
@@ -201,6 +203,28 @@ impl Ledger {
                 spooled.bytes.cast_signed(),
             ])?;
         Ok(())
+    }
+
+    /// Keeps what mails of replies say of their thread's first message.
+    pub fn remember_root(&self, id: &str, root: &ThreadRoot) -> Result<(), LedgerError> {
+        self.database
+            .prepare_cached("INSERT OR REPLACE INTO mail_root VALUES (?1, ?2, ?3)")?
+            .execute([id, &root.author, &root.excerpt])?;
+        Ok(())
+    }
+
+    /// What was kept of a thread's first message.
+    pub fn root(&self, id: &str) -> Result<Option<ThreadRoot>, LedgerError> {
+        Ok(self
+            .database
+            .prepare_cached("SELECT author, excerpt FROM mail_root WHERE id = ?1")?
+            .query_row([id], |row| {
+                Ok(ThreadRoot {
+                    author: row.get(0)?,
+                    excerpt: row.get(1)?,
+                })
+            })
+            .optional()?)
     }
 
     /// Keeps what replies show of their thread's first message.

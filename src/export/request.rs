@@ -17,6 +17,10 @@ pub enum Format {
     Html,
     /// One JSON object per message and line.
     Json,
+    /// A mail for each message, each a file.
+    Eml,
+    /// A mail for each message, in one mailbox.
+    Mbox,
 }
 
 impl Format {
@@ -25,12 +29,14 @@ impl Format {
         match self {
             Self::Html => "html",
             Self::Json => "json",
+            Self::Eml => "eml",
+            Self::Mbox => "mbox",
         }
     }
 
     /// The form with this name.
     pub fn of_name(name: &str) -> Option<Self> {
-        [Self::Html, Self::Json]
+        [Self::Html, Self::Json, Self::Eml, Self::Mbox]
             .into_iter()
             .find(|format| format.name() == name)
     }

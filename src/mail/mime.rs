@@ -15,6 +15,8 @@ use crate::words;
 
 /// No encoded line is longer, its end not counted (RFC 2045 §6.7, §6.8).
 const LINE: usize = 76;
+/// The last millisecond of the years that dates of mails have.
+const LAST: u64 = 253_402_300_799_999;
 /// Bytes that fill a line of base64.
 const BASE64_LINE: usize = LINE / 4 * 3;
 
@@ -38,19 +40,21 @@ pub struct Head<'a> {
 impl Head<'_> {
     /// The headers, without the empty line that ends them. [`MailError::Unusable`] when an address or the id cannot
     /// be one.
-    pub(super) fn headers(&self) -> Result<Headers, MailError> {
+    pub(crate) fn headers(&self) -> Result<Headers, MailError> {
         let mut headers = Headers::new();
         headers.set(header::From::from(Mailboxes::from(self.from.clone())));
         let mut to = Mailboxes::new();
         for recipient in self.to {
             to.push(mailbox(recipient)?);
         }
-        headers.set(header::To::from(to));
+        if !self.to.is_empty() {
+            headers.set(header::To::from(to));
+        }
         if let Some(reply_to) = self.reply_to {
             headers.set(header::ReplyTo::from(Mailboxes::from(mailbox(reply_to)?)));
         }
-        headers.set(header::Subject::from(words::one_line(self.subject)));
-        let date = u64::try_from(self.date).unwrap_or_default();
+        headers.set(header::Subject::from(in_header(self.subject)));
+        let date = u64::try_from(self.date).unwrap_or_default().min(LAST);
         headers.set(header::Date::new(
             SystemTime::UNIX_EPOCH + Duration::from_millis(date),
         ));
@@ -65,6 +69,12 @@ impl Head<'_> {
         headers.insert_raw(raw("Auto-Submitted", "auto-generated".to_owned()));
         Ok(headers)
     }
+}
+
+/// A text for a header: on one line, and nothing in it passes for an encoded word (RFC 2047 §2), which the library would
+/// write as it is and readers would decode.
+fn in_header(text: &str) -> String {
+    words::one_line(text).replace("=?", "= ?")
 }
 
 /// Whether this can stand between the brackets of a `Message-ID`.
@@ -82,7 +92,7 @@ fn mailbox(to: &Address) -> Result<Mailbox, MailError> {
             to.address
         )))
     })?;
-    let name = to.name.as_deref().map(words::one_line);
+    let name = to.name.as_deref().map(in_header);
     Ok(Mailbox::new(name, parsed))
 }
 

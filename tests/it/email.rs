@@ -1,14 +1,18 @@
 //! Export by e-mail, from the request to the mailbox: what is accepted, what arrives, what becomes of it when something
 //! fails.
 
-use bson::{Binary, DateTime, Document, doc, spec::BinarySubtype};
+use std::fs;
+use std::path::Path;
+
+use bson::{Binary, Bson, DateTime, Document, doc, spec::BinarySubtype};
 use export_room::export::report::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::support::cli::{run, text};
 use crate::support::dump::DumpBuilder;
-use crate::support::mail::MailServer;
-use crate::support::server::{ADMIN, Server, changed_home};
+use crate::support::mail::{MailServer, python, read};
+use crate::support::server::{ADMIN, Server, changed_home, wait_for};
 
 const PATH: &str = "/api/v1/rooms.export";
 /// A picture that is one pixel, and bytes that are none.
@@ -126,9 +130,33 @@ fn ask(changes: &Value) -> Value {
     body
 }
 
+/// Asks for messages by mail; the export's id.
+fn accepted(server: &Server, body: &Value) -> String {
+    let answer = server.post(PATH, Some(ADMIN), body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let location = answer.header("location").unwrap();
+    location.rsplit('=').next().unwrap().to_owned()
+}
+
+/// The mails in a directory, in the order of their names.
+fn outbox(directory: &Path) -> Vec<Value> {
+    let mut paths: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    paths.iter().map(|path| read(path)).collect()
+}
+
 /// What Python finds wrong with a mail: nothing.
 fn check_form(mail: &Value) {
-    assert_eq!(mail["defects"], json!([]), "{mail}");
+    let defects = mail["defects"].as_array().unwrap();
+    let found = defects.iter().filter(|defect| {
+        // What it says of every address beyond ASCII, which RFC 6532 allows.
+        let defect = defect.as_str().unwrap().to_lowercase();
+        mail["ascii"] == true || !defect.contains("non-ascii characters")
+    });
+    assert_eq!(found.count(), 0, "{mail}");
     assert_eq!(mail["bare"], 0, "{mail}");
     assert!(mail["longest"].as_u64().unwrap() <= 998, "{mail}");
     assert_eq!(
@@ -393,4 +421,645 @@ fn what_the_operator_does_not_allow_is_refused() {
         assert_eq!(body["details"], *details, "{settings:?}: {body}");
         assert_eq!(answer.status, if code.is_empty() { 200 } else { 400 });
     }
+}
+
+#[test]
+fn a_failing_server_is_tried_again_and_a_refusing_one_is_told_of() {
+    let cases: &[(&[&str], &[&str], &str, &str)] = &[
+        (&["--later", "2"], &[], "done", ""),
+        // The connection ends in the middle of the mail.
+        (&["--die", "1"], &[], "done", ""),
+        (&["--refuse"], &[], "failed", "mail-refused"),
+        // TLS that never comes about, for as long as the operator has patience.
+        (
+            &["--stall"],
+            &["mail.timeout=200ms", "mail.give_up=1s"],
+            "failed",
+            "mail-later",
+        ),
+    ];
+    for (arguments, settings, state, code) in cases {
+        let mailbox = MailServer::start(arguments);
+        let server = with_mailbox(&mailbox, settings);
+        let id = accepted(&server, &ask(&json!({})));
+        let export = server.ended(ADMIN, &id);
+        assert_eq!(export["state"], *state, "{arguments:?}: {export}");
+        let mail = &export["mails"][0];
+        assert_eq!(mail["state"], *state);
+        let error = mail["error"]["code"].as_str().unwrap_or_default();
+        assert_eq!(error, *code, "{mail}");
+        assert_eq!(mailbox.count(), usize::from(*state == "done"));
+        let told = mail["error"]["message"].as_str().unwrap_or_default();
+        assert!(
+            !told.contains("127.0.0.1") && !told.contains("550"),
+            "{told}"
+        );
+        if *state == "done" {
+            check_form(&mailbox.mail(1));
+        }
+    }
+}
+
+#[test]
+fn fifty_recipients_get_fifty_mails_over_few_connections() {
+    let mailbox = MailServer::start(&[]);
+    let server = with_mailbox(&mailbox, &[]);
+    let to: Vec<_> = (0..50)
+        .map(|number| format!("r{number}@example.org"))
+        .collect();
+    let id = accepted(&server, &ask(&json!({"toEmails": to})));
+    let export = server.ended(ADMIN, &id);
+    assert_eq!(export["state"], "done", "{export}");
+    assert_eq!(mailbox.count(), 50);
+    let last = mailbox.mail(50);
+    check_form(&last);
+    assert_eq!(last["headers"]["x-connection"], "1");
+    assert!(
+        !last["headers"]["x-envelope-to"]
+            .as_str()
+            .unwrap()
+            .contains(',')
+    );
+    let server = with_mailbox(&mailbox, &["mail.pool=false", "mail.together=true"]);
+    let id = accepted(&server, &ask(&json!({"toEmails": to})));
+    server.ended(ADMIN, &id);
+    let one = mailbox.mail(51);
+    check_form(&one);
+    assert_eq!(
+        one["headers"]["to"].as_str().unwrap().split(',').count(),
+        50
+    );
+    assert_eq!(one["headers"]["x-connection"], "2");
+    assert_eq!(mailbox.count(), 51);
+}
+
+#[test]
+fn one_of_several_who_is_refused_does_not_keep_the_others_from_their_mail() {
+    let mailbox = MailServer::start(&["--refuse-one", "bob@example.org"]);
+    let server = with_mailbox(&mailbox, &["mail.together=true"]);
+    let id = accepted(&server, &ask(&json!({"toUsers": ["bob"]})));
+    let export = server.ended(ADMIN, &id);
+    assert_eq!(export["state"], "done", "{export}");
+    assert_eq!(export["mails"][0]["report"]["refused"], json!(["bob"]));
+    assert_eq!(
+        mailbox.mail(1)["headers"]["x-envelope-to"],
+        "ann@example.org"
+    );
+}
+
+#[test]
+fn addresses_of_all_scripts_are_reached_where_the_server_can() {
+    let ask = ask(&json!({"toEmails": ["dörte@Sörensen.example", "ann@bücher.example"]}));
+    let mailbox = MailServer::start(&["--utf8"]);
+    let server = with_mailbox(&mailbox, &[]);
+    let id = accepted(&server, &ask);
+    assert_eq!(server.ended(ADMIN, &id)["state"], "done");
+    for (mail, to) in mailbox
+        .mails(2)
+        .iter()
+        .zip(["dörte@xn--srensen-90a.example", "ann@xn--bcher-kva.example"])
+    {
+        check_form(mail);
+        assert_eq!(mail["headers"]["to"], to);
+        assert_eq!(mail["ascii"], to.is_ascii());
+    }
+    // Without SMTPUTF8 only the domain can be of another script.
+    let mailbox = MailServer::start(&[]);
+    let server = with_mailbox(&mailbox, &[]);
+    let id = accepted(&server, &ask);
+    let export = server.ended(ADMIN, &id);
+    let states: Vec<_> = export["mails"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|mail| {
+            (
+                mail["state"].as_str().unwrap(),
+                mail["error"]["code"].as_str().unwrap_or_default(),
+            )
+        })
+        .collect();
+    assert_eq!(states, [("failed", "mail-unusable"), ("done", "")]);
+    assert_eq!(
+        mailbox.mail(1)["headers"]["to"],
+        "ann@xn--bcher-kva.example"
+    );
+}
+
+#[test]
+fn what_people_write_changes_nothing_but_what_is_shown() {
+    let mailbox = MailServer::start(&[]);
+    let long = lines("", (0..10_000).map(|line| format!("line {line} ü")));
+    let home = changed_home(|dump| {
+        rich(dump);
+        for (id, value) in [
+            (
+                "Email_Header",
+                "<html><head></head><body>[Site_Name] __fname__<img src=\"https://x.example/logo.png\" alt=\"Logo\">",
+            ),
+            ("Email_Footer", "<i>[Site_URL_Slash]</i></body></html>"),
+            ("Site_Name", "Chat & <Co>"),
+        ] {
+            dump.add("rocketchat_settings", &doc! {"_id": id, "value": value});
+        }
+        dump.add(
+            "rocketchat_message",
+            &message("long", 20, doc! {"msg": &long}),
+        );
+        dump.add(
+            "rocketchat_message",
+            &message("wide", 21, doc! {"msg": "x".repeat(200_000)}),
+        );
+    });
+    let port = format!("mail.port={}", mailbox.port);
+    let server = Server::start_in(
+        home,
+        &[
+            "mail.host=127.0.0.1",
+            &port,
+            "mail.from=chat@example.org",
+            "mail.subject=[Site_Name]: [subject]",
+        ],
+    );
+    let subjects = [
+        "مرحبا بالعالم \u{202e}evil\u{202c} 👩‍👩‍👧‍👦 [Site_Name] __room__",
+        &"sehr länglich ".repeat(60),
+        &"x".repeat(900),
+        "",
+        "=?utf-8?q?forged?=",
+    ];
+    for (number, subject) in subjects.iter().enumerate() {
+        let id = accepted(
+            &server,
+            &ask(&json!({"messages": ["evil", "long", "wide"], "subject": subject})),
+        );
+        assert_eq!(server.ended(ADMIN, &id)["state"], "done");
+        let mail = mailbox.mail(number + 1);
+        check_form(&mail);
+        let shown = mail["headers"]["subject"].as_str().unwrap();
+        let expected = match *subject {
+            "" => "Here's a selected portion of #general messages".to_owned(),
+            subject => subject
+                .replace(['\u{202e}', '\u{202c}'], "\u{fffd}")
+                .replace("=?", "= ?")
+                .trim()
+                .to_owned(),
+        };
+        assert_eq!(shown, format!("Chat & <Co>: {expected}"));
+        let text = mail["parts"]["text/plain"].as_str().unwrap();
+        let indented = lines("  ", long.lines().map(str::to_owned));
+        assert!(text.contains(&indented));
+        assert!(text.contains(&format!("  {}\n", "x".repeat(200_000))));
+        // Only names and remarks of ours begin at the margin.
+        assert!(
+            text.contains("  Bcc: evil@example.org\n  .\n  Bob (@bob) · forged\n"),
+            "{text}"
+        );
+        assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{text}");
+        let html = mail["parts"]["text/html"].as_str().unwrap();
+        assert!(
+            html.contains("[Site_Name] __fname__ {Send} &lt;script&gt;alert(1)&lt;/script&gt;")
+        );
+        assert!(
+            html.contains("<body>Chat &amp; &lt;Co&gt; Logo "),
+            "{}",
+            &html[..2000]
+        );
+        assert!(html.contains("<i>http"));
+    }
+}
+
+#[test]
+fn mails_speak_the_requesters_language_and_become_files_without_a_server() {
+    let cases = [
+        (
+            "en",
+            "03/05/2024 3:07 PM",
+            "Messages from #general",
+            "edited",
+        ),
+        (
+            "de",
+            "05.03.2024 15:07",
+            "Nachrichten aus #general",
+            "bearbeitet",
+        ),
+        ("fr", "05/03/2024 15:07", "Messages de #general", "modifié"),
+        ("es", "05/03/2024 15:07", "Mensajes de #general", "editado"),
+        (
+            "pt-BR",
+            "05/03/2024 15:07",
+            "Mensagens de #general",
+            "editada",
+        ),
+        (
+            "ru",
+            "05.03.2024 15:07",
+            "Сообщения из #general",
+            "изменено",
+        ),
+        (
+            "ja",
+            "2024/03/05 15:07",
+            "#general のメッセージ",
+            "編集済み",
+        ),
+        ("zh", "2024/03/05 15:07", "来自 #general 的消息", "已编辑"),
+        // No words, but dates.
+        ("it", "05/03/2024 15:07", "Messages from #general", "edited"),
+    ];
+    let home = changed_home(|dump| {
+        rich(dump);
+        for (number, (language, ..)) in cases.iter().enumerate() {
+            let token = hash(&format!("token-{number}"));
+            dump.add("users", &doc! {
+                "_id": format!("u{number}"), "username": format!("user{number}"), "active": true, "type": "user", "roles": ["admin", "user"],
+                "language": language, "utcOffset": Bson::Double(1.0), "emails": [{"address": "a@example.org", "verified": true}],
+                "services": {"resume": {"loginTokens": [{"hashedToken": token, "when": DateTime::from_millis(4_070_908_800_000)}]}},
+            });
+            dump.add("rocketchat_subscription", &doc! {"_id": format!("s{number}"), "rid": "GENERAL", "t": "c", "u": {"_id": format!("u{number}")}, "open": true});
+        }
+    });
+    let server = Server::start_in(home, &["mail.transport=directory"]);
+    let directory = server.home.path().join("files/export-room-mails");
+    for (number, (language, when, title, edited)) in cases.iter().enumerate() {
+        let (id, token) = (format!("u{number}"), format!("token-{number}"));
+        let headers = [
+            ("X-User-Id", &*id),
+            ("X-Auth-Token", &token),
+            ("content-type", "application/json"),
+        ];
+        let body = ask(&json!({"messages": ["m1", "m2"], "subject": ""}));
+        let answer = server.send("POST", PATH, &headers, body.to_string().as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let export = answer
+            .header("location")
+            .unwrap()
+            .rsplit('=')
+            .next()
+            .unwrap()
+            .to_owned();
+        let path = directory.join(format!("{export}-mail-1-127.0.0.1.eml"));
+        wait_for("the mail", || path.exists().then_some(()));
+        let mail = read(&path);
+        check_form(&mail);
+        for part in ["text/plain", "text/html"] {
+            let part = mail["parts"][part].as_str().unwrap();
+            for expected in [*when, title, edited, "UTC+01:00"] {
+                assert!(part.contains(expected), "{language}: {expected}\n{part}");
+            }
+        }
+    }
+    assert_eq!(outbox(&directory).len(), cases.len());
+}
+
+/// Lines with something in front of each.
+fn lines(margin: &str, lines: impl Iterator<Item = String>) -> String {
+    lines
+        .flat_map(|line| [margin.to_owned(), line, "\n".to_owned()])
+        .collect()
+}
+
+fn hash(token: &str) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(Sha256::digest(token))
+}
+
+#[test]
+fn files_go_along_as_far_as_the_operator_wants() {
+    let cases: &[(&[&str], Value, &[&str], &str)] = &[
+        (
+            &["mail.attachments=none"],
+            json!(["multipart/alternative", "text/plain", "text/html"]),
+            &[],
+            "huge.bin: not attached",
+        ),
+        (
+            &["mail.max_bytes=100000"],
+            json!([
+                "multipart/mixed",
+                [
+                    "multipart/alternative",
+                    "text/plain",
+                    ["multipart/related", "text/html", "image/png"]
+                ],
+                "application/pdf"
+            ]),
+            &["sunset ☀ & -sea-.png", "report.pdf"],
+            "huge.bin, 300.0 kB: not attached, too large for a mail",
+        ),
+        (
+            &["mail.attachments=zip"],
+            json!([
+                "multipart/mixed",
+                ["multipart/alternative", "text/plain", "text/html"],
+                "application/zip"
+            ]),
+            &["general.html.zip"],
+            "is attached as general.html.zip",
+        ),
+        (
+            &["mail.attachments=zip", "mail.max_bytes=65536"],
+            json!([
+                "multipart/mixed",
+                ["multipart/alternative", "text/plain", "text/html"],
+                "application/zip"
+            ]),
+            &["general.html.zip"],
+            "is attached as general.html.zip",
+        ),
+    ];
+    let home = changed_home(rich);
+    let database = format!("sqlite:{}", text(&home.path().join("chat.db")));
+    for (settings, structure, names, words) in cases {
+        let path = home.path().join("mail.eml");
+        let mut arguments = vec![
+            "mail",
+            "--config",
+            "/dev/null",
+            "--workspace",
+            &database,
+            "--room",
+            "general",
+            "--messages",
+            "m5,m6,m8",
+            "--to",
+            "a@example.org",
+        ];
+        for setting in *settings {
+            arguments.extend(["--set", setting]);
+        }
+        arguments.extend(["-o", text(&path)]);
+        let ran = run(&arguments);
+        let whole = !settings.iter().any(|setting| setting.contains("=100000"));
+        assert_eq!(ran.code, i32::from(!whole), "{settings:?}: {}", ran.stderr);
+        let mail = read(&path);
+        check_form(&mail);
+        assert_eq!(mail["structure"], *structure, "{settings:?}");
+        let found: Vec<_> = mail["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|file| file["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(found, *names, "{settings:?}");
+        assert!(
+            mail["parts"]["text/plain"]
+                .as_str()
+                .unwrap()
+                .contains(words),
+            "{settings:?}: {}",
+            mail["parts"]["text/plain"]
+        );
+        if names.contains(&"general.html.zip") {
+            let zip = home.path().join("attached.zip");
+            let script = "import email,email.policy,sys\nm=email.message_from_binary_file(open(sys.argv[1],'rb'),policy=email.policy.default)\nopen(sys.argv[2],'wb').write(next(m.iter_attachments()).get_content())";
+            let status = std::process::Command::new(python("").get_program())
+                .args(["-c", script, text(&path), text(&zip)])
+                .status()
+                .unwrap();
+            assert!(status.success());
+            let verified = run(&["verify", text(&zip)]);
+            assert_eq!(verified.code, 0, "{}", verified.stderr);
+        }
+    }
+}
+
+#[test]
+fn the_command_line_sends_what_it_is_asked_to() {
+    let mailbox = MailServer::start(&[]);
+    let home = changed_home(rich);
+    let database = format!("sqlite:{}", text(&home.path().join("chat.db")));
+    let port = format!("mail.port={}", mailbox.port);
+    let mail = |more: &[&str]| {
+        let mut arguments = vec![
+            "mail",
+            "--config",
+            "/dev/null",
+            "--workspace",
+            &database,
+            "--set",
+            "mail.host=127.0.0.1",
+            "--set",
+            &port,
+            "--set",
+            "mail.from=chat@example.org",
+        ];
+        arguments.extend(more);
+        run(&arguments)
+    };
+    let ran = mail(&[
+        "--room",
+        "general",
+        "--date-from",
+        "2024-03-05T14:07:00Z",
+        "--date-to",
+        "2024-03-05T14:09:59Z",
+        "--to",
+        "bob,ann@example.org",
+        "--subject",
+        "Über",
+        "--as",
+        "alice",
+        "--language",
+        "de",
+        "--timezone",
+        "Europe/Berlin",
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for mail in mailbox.mails(2) {
+        check_form(&mail);
+        assert_eq!(mail["headers"]["subject"], "Über");
+        assert_eq!(mail["headers"]["reply-to"], "alice <alice@example.org>");
+        assert!(
+            mail["parts"]["text/plain"]
+                .as_str()
+                .unwrap()
+                .contains("Nachrichten: 3 · Zeiten: Europe/Berlin")
+        );
+    }
+}
+
+#[test]
+fn the_command_line_says_what_it_cannot_send() {
+    let mailbox = MailServer::start(&[]);
+    let home = changed_home(rich);
+    let database = format!("sqlite:{}", text(&home.path().join("chat.db")));
+    let port = format!("mail.port={}", mailbox.port);
+    let mail = |more: &[&str]| {
+        let mut arguments = vec![
+            "mail",
+            "--config",
+            "/dev/null",
+            "--workspace",
+            &database,
+            "--set",
+            "mail.host=127.0.0.1",
+            "--set",
+            &port,
+            "--set",
+            "mail.from=chat@example.org",
+        ];
+        arguments.extend(more);
+        run(&arguments)
+    };
+    for (arguments, code, words) in [
+        (
+            &[
+                "--room",
+                "general",
+                "--messages",
+                "m1,nothing",
+                "--to",
+                "ann@example.org",
+            ][..],
+            1,
+            "1 of the messages are not in the room",
+        ),
+        (
+            &[
+                "--room",
+                "general",
+                "--messages",
+                "nothing",
+                "--to",
+                "ann@example.org",
+            ],
+            2,
+            "none of these messages",
+        ),
+        (
+            &[
+                "--room",
+                "nowhere",
+                "--messages",
+                "m1",
+                "--to",
+                "ann@example.org",
+            ],
+            2,
+            "there is no room `nowhere`",
+        ),
+        (
+            &["--room", "general", "--messages", "m1", "--to", "ann@"],
+            2,
+            "`ann@` is no mail address",
+        ),
+        (
+            &["--room", "general", "--messages", "m1", "--to", "ghost"],
+            2,
+            "nobody of these",
+        ),
+        (&["--room", "general", "--messages", "m1"], 2, "--to"),
+        (
+            &[
+                "--room",
+                "general",
+                "--messages",
+                "m1",
+                "--to",
+                "ann@example.org",
+                "--as",
+                "ghost",
+            ],
+            2,
+            "no user `ghost`",
+        ),
+        (
+            &[
+                "--room",
+                "general",
+                "--set",
+                "mail.max_messages=5",
+                "--to",
+                "ann@example.org",
+            ],
+            2,
+            "export them to a file",
+        ),
+    ] {
+        let ran = mail(arguments);
+        assert_eq!(ran.code, code, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{arguments:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_mail_that_was_accepted_survives_its_server() {
+    let mailbox = MailServer::start(&[]);
+    let port = format!("mail.port={}", mailbox.port);
+    let settings = [
+        "mail.host=127.0.0.1",
+        &port,
+        "mail.from=chat@example.org",
+        "jobs.lease=1s",
+        "jobs.heartbeat=200ms",
+        "jobs.poll=100ms",
+        "jobs.backoff=50ms",
+    ];
+    for (step, mails) in [("answer", 1), ("begin", 2), ("mail-sent", 4)] {
+        let server = Server::doomed(changed_home(rich), step, &settings);
+        if step == "answer" {
+            server.post_in_vain(PATH, ADMIN, &ask(&json!({})));
+        } else {
+            accepted(&server, &ask(&json!({})));
+        }
+        let home = server.fallen();
+        let _server = Server::start_in(home, &settings);
+        let last = mailbox.mail(mails);
+        check_form(&last);
+        if step == "mail-sent" {
+            // Handed over, but not written down: it comes again and can be told by its id.
+            let id = |mail: &Value| mail["headers"]["message-id"].as_str().unwrap().to_owned();
+            assert_eq!(id(&last), id(&mailbox.mail(mails - 1)));
+        }
+    }
+    assert_eq!(mailbox.count(), 4);
+}
+
+#[test]
+fn who_may_not_export_any_more_sends_nothing_and_is_told_why_an_export_failed() {
+    let mailbox = MailServer::start(&[]);
+    let port = format!("mail.port={}", mailbox.port);
+    let settings = [
+        "mail.host=127.0.0.1",
+        &*port,
+        "mail.from=chat@example.org",
+        "jobs.poll=100ms",
+    ];
+    let mut idle = settings.to_vec();
+    idle.push("jobs.workers=0");
+    let server = Server::start_in(changed_home(rich), &idle);
+    let mail = accepted(&server, &ask(&json!({})));
+    let file = server.export(
+        ADMIN,
+        &json!({"rid": "GENERAL", "type": "file", "format": "json"}),
+    );
+    let home = server.killed();
+    let database = rusqlite::Connection::open(home.path().join("chat.db")).unwrap();
+    let changed = database.execute(
+        "DELETE FROM document WHERE collection = 'rocketchat_permissions' AND id = 'mail-messages'",
+        [],
+    );
+    assert!(changed.is_ok(), "{changed:?}");
+    drop(database);
+    let server = Server::start_in(home, &settings);
+    let export = server.ended(ADMIN, &mail);
+    assert_eq!(
+        (&export["state"], &export["mails"][0]["error"]["code"]),
+        (&json!("failed"), &json!("not-allowed"))
+    );
+    let export = server.ended(ADMIN, &file);
+    assert_eq!(export["state"], "failed");
+    let notice = mailbox.mail(1);
+    check_form(&notice);
+    assert_eq!(notice["headers"]["subject"], "Export of #general failed");
+    for part in ["text/plain", "text/html"] {
+        let shown = notice["parts"][part].as_str().unwrap();
+        assert!(
+            shown.contains("You may not export this room any more"),
+            "{shown}"
+        );
+    }
+    assert_eq!(mailbox.count(), 1);
 }

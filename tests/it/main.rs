@@ -25,6 +25,7 @@ mod import;
 mod jobs;
 mod login;
 mod mail;
+mod mailbox;
 mod memory;
 mod nothing_lost;
 mod operation;

@@ -28,7 +28,7 @@ pub(crate) const BOB: Who = (
 /// A room of Alice's.
 pub(crate) const ROOM: &str = "eXNGEqwWB6oB5K7Qs";
 
-fn directory() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("demo")
 }
 

@@ -52,6 +52,11 @@ const TOOLS: &[Tool] = &[
         program: "caddy",
         package: "caddy",
     },
+    // Reads a room as mails and finds its threads.
+    Tool {
+        program: "notmuch",
+        package: "notmuch",
+    },
     Tool {
         program: "node",
         package: "nodejs",

@@ -285,7 +285,7 @@ impl<'a> Doc<'a> {
     }
 
     /// The bytes of the elements: equal documents have equal bytes, and nearly always the other way round.
-    pub(crate) fn bytes(self) -> &'a [u8] {
+    pub fn bytes(self) -> &'a [u8] {
         self.0
     }
 

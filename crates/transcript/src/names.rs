@@ -41,6 +41,13 @@ pub fn search(name: &str) -> String {
     format!("search/{name}.js")
 }
 
+/// Name of a message's entry among mails: when it was sent, ISO 8601 in UTC, then its id, so that names sort by time.
+pub fn mail(sent: Option<&str>, id: &str) -> String {
+    let sent = sent.and_then(|sent| sent.get(..19)).unwrap_or("undated");
+    let sent: String = sent.chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    format!("mails/{}", safe(&format!("{sent}-{id}.eml")))
+}
+
 /// One safe path component made of any text: never empty, at most [`MAX_NAME`] bytes, no separator, no control or
 /// direction character, no leading or trailing dot, space or dash, no name that Windows reserves, extension kept.
 pub fn safe(wanted: &str) -> String {

@@ -1,0 +1,281 @@
+//! `export-room mail`: messages of a room by mail, without a server.
+
+#![expect(
+    clippy::print_stderr,
+    reason = "standard error is where a command line talks to people"
+)]
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use transcript::room::RoomInfo;
+
+use super::export::{find_room, window, zone};
+use super::service::ServiceOptions;
+use super::{INCOMPLETE, show};
+use crate::app::{App, Service, host};
+use crate::config::Attach;
+use crate::mail::messages::{Composed, Order, Reader, Which, compose};
+use crate::mail::recipients::{Recipients, resolve};
+use crate::mail::{Address, Mail, mime, recipient};
+use crate::random;
+use crate::store::directory::{LoginName, User, UserId};
+
+#[derive(Debug, Args)]
+pub(super) struct MailOptions {
+    #[command(flatten)]
+    service: ServiceOptions,
+    /// The room: its id, its name (general, #general), or @username for the direct room with that user.
+    #[arg(long, value_name = "RID|NAME")]
+    room: String,
+    /// Ids of messages, separated by commas; without them all messages of the time.
+    #[arg(long, value_name = "ID", value_delimiter = ',', conflicts_with_all = ["date_from", "date_to"])]
+    messages: Vec<String>,
+    /// First day (YYYY-MM-DD, UTC) or instant (RFC 3339).
+    #[arg(long, value_name = "DATE", visible_alias = "after")]
+    date_from: Option<String>,
+    /// Last day or instant, included.
+    #[arg(long, value_name = "DATE", visible_alias = "before")]
+    date_to: Option<String>,
+    /// Who gets it: addresses and usernames, separated by commas.
+    #[arg(
+        long,
+        value_name = "ADDRESS|USER",
+        value_delimiter = ',',
+        required_unless_present = "output"
+    )]
+    to: Vec<String>,
+    /// Subject [default: the usual one].
+    #[arg(long, default_value = "", hide_default_value = true)]
+    subject: String,
+    /// In whose name: answers go to this user, whose language and zone the mail has.
+    #[arg(long = "as", value_name = "USER")]
+    requester: Option<String>,
+    /// Language of the mail, for example de or pt-BR [default: the user's, else en].
+    #[arg(long, value_name = "TAG")]
+    language: Option<String>,
+    /// Time zone of the mail, for example Europe/Berlin [default: the user's, else export.timezone].
+    #[arg(long, value_name = "TZ")]
+    timezone: Option<String>,
+    /// How files go with it [default: mail.attachments].
+    #[arg(long, value_enum)]
+    attach: Option<Attach>,
+    /// One mail to all, who then see each other.
+    #[arg(long)]
+    together: bool,
+    /// Write the mail to this file instead of sending it; - is the standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(super) async fn run(app: App, options: MailOptions) -> anyhow::Result<ExitCode> {
+    let config = options.service.load(&[])?;
+    let which = if options.messages.is_empty() {
+        Which::Window(window(
+            options.date_from.as_deref(),
+            options.date_to.as_deref(),
+        )?)
+    } else {
+        Which::Ids(options.messages.clone())
+    };
+    let service = app.service(config).await?;
+    let room = find_room(&*service.source, &options.room).await?;
+    let requester = match &options.requester {
+        Some(name) => Some(user(&service, name).await?),
+        None => None,
+    };
+    let reader = reader(&service, &options, requester.as_ref())?;
+    let (addresses, users): (Vec<&str>, Vec<&str>) = options
+        .to
+        .iter()
+        .map(String::as_str)
+        .partition(|to| to.contains('@'));
+    let Recipients { to, missing } = if options.to.is_empty() {
+        Recipients {
+            to: Vec::new(),
+            missing: Vec::new(),
+        }
+    } else {
+        resolve(
+            &*service.directory,
+            &service.config.mail,
+            requester.as_ref(),
+            &users,
+            &addresses,
+        )
+        .await?
+    };
+    for user in &missing {
+        eprintln!("missing: {} has no address", show::one_line(user));
+    }
+    let to: Vec<Address> = to.iter().map(Address::from).collect();
+    let id = random::id();
+    let order = Order {
+        id: &id,
+        room: &room,
+        selection: &which,
+        subject: &options.subject,
+        requester: requester.as_ref().map(User::display_name),
+        reader: &reader,
+        recipient: match &*to {
+            [one] => Some(one),
+            _ => None,
+        },
+        attach: options.attach.unwrap_or(service.config.mail.attachments),
+    };
+    let composed = Box::pin(compose(&service, &order)).await?;
+    let complete = tell(&which, &composed, &room) && missing.is_empty();
+    if options.together || options.output.is_some() || to.is_empty() {
+        hand_over(
+            &app,
+            &service,
+            &options,
+            requester.as_ref(),
+            composed,
+            &id,
+            vec![to],
+        )
+        .await?;
+    } else {
+        let each = to.into_iter().map(|one| vec![one]).collect();
+        hand_over(
+            &app,
+            &service,
+            &options,
+            requester.as_ref(),
+            composed,
+            &id,
+            each,
+        )
+        .await?;
+    }
+    Ok(if complete {
+        ExitCode::SUCCESS
+    } else {
+        INCOMPLETE.into()
+    })
+}
+
+/// Sends the mail to each group of recipients, or writes it to a file.
+async fn hand_over(
+    app: &App,
+    service: &Service,
+    options: &MailOptions,
+    requester: Option<&User>,
+    composed: Composed,
+    id: &str,
+    groups: Vec<Vec<Address>>,
+) -> anyhow::Result<()> {
+    let site = service.site_url().await?;
+    let mut mail = Mail {
+        to: Vec::new(),
+        reply_to: requester.and_then(recipient),
+        subject: composed.subject,
+        message_id: String::new(),
+        date: app.clock.now(),
+        content: composed.content,
+    };
+    let count = groups.len();
+    for (number, to) in groups.into_iter().enumerate() {
+        mail.to = to;
+        mail.message_id = format!("{id}-mail-{}@{}", number + 1, mime::word(host(&site)));
+        if let Some(path) = &options.output {
+            let bytes = service.mailer.write(&mail).await?;
+            if path.as_os_str() == "-" {
+                io::stdout().write_all(&bytes)?;
+            } else {
+                std::fs::write(path, &bytes)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                eprintln!("{}: {}", path.display(), show::bytes(bytes.len() as u64));
+            }
+            return Ok(());
+        }
+        let handed = Box::pin(service.mailer.send(&mail))
+            .await
+            .with_context(|| {
+                format!(
+                    "mail {} of {count} was not sent; those before it were",
+                    number + 1
+                )
+            })?;
+        for (address, words) in &handed.refused {
+            eprintln!("refused: {address}: {words}");
+        }
+        let names: Vec<_> = mail.to.iter().map(|to| to.address.as_str()).collect();
+        match handed.file {
+            Some(file) => eprintln!("{}: to {}", file.display(), names.join(", ")),
+            None => eprintln!("sent to {}", names.join(", ")),
+        }
+    }
+    Ok(())
+}
+
+/// Says what is in the mail; whether it is everything.
+fn tell(which: &Which, composed: &Composed, room: &RoomInfo) -> bool {
+    let counts = composed.counts;
+    eprintln!(
+        "{}: {} messages, {} files, {}",
+        show::one_line(&room.title),
+        counts.messages,
+        counts.attached,
+        show::bytes(composed.content.len() as u64)
+    );
+    let mut complete = true;
+    let mut lacks = |count: u64, what: &str| {
+        if count > 0 {
+            eprintln!("missing: {count} {what}");
+            complete = false;
+        }
+    };
+    if let Which::Ids(ids) = which {
+        let absent = (ids.len() as u64).saturating_sub(counts.messages);
+        lacks(absent, "of the messages are not in the room");
+    }
+    lacks(counts.missing, "files are not in the workspace");
+    lacks(
+        counts.too_large,
+        "files are too large for the mail (mail.max_bytes)",
+    );
+    complete
+}
+
+async fn user(service: &Service, name: &str) -> anyhow::Result<User> {
+    let found = match service
+        .directory
+        .find_user(&LoginName::Username(name.to_owned()))
+        .await?
+    {
+        Some(user) => Some(user),
+        None => service.directory.user(&UserId(name.to_owned())).await?,
+    };
+    match found {
+        Some(user) => Ok(user),
+        None => bail!(
+            "there is no user `{}` in this workspace",
+            show::one_line(name)
+        ),
+    }
+}
+
+fn reader(
+    service: &Service,
+    options: &MailOptions,
+    requester: Option<&User>,
+) -> anyhow::Result<Reader> {
+    let own = Reader::of(requester, &service.config.export.timezone);
+    if options.language.is_none() && options.timezone.is_none() {
+        return Ok(own);
+    }
+    let zone = match &options.timezone {
+        Some(name) => zone(name)?,
+        None => own.dates.zone().clone(),
+    };
+    let language = options
+        .language
+        .as_deref()
+        .or(requester.and_then(|user| user.language.as_deref()));
+    Ok(Reader::new(language.unwrap_or("en"), zone))
+}
