@@ -8,8 +8,6 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use lettre::message::Mailbox;
-use lettre::message::header::{HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -31,10 +29,10 @@ use super::attachments::{Opened, Opening, open};
 use super::ledger::MissingFile;
 use super::report::{FileCounts, hex};
 use crate::blob::{BlobError, BlobStore};
+use crate::mail::Address;
 use crate::mail::dates::Dates;
 use crate::mail::messages::title;
-use crate::mail::mime::{self, Base64Lines, Head};
-use crate::mail::{Address, address};
+use crate::mail::mime::{self, Base64Lines};
 use crate::store::MessageSource;
 use crate::words;
 
@@ -228,41 +226,26 @@ impl<'a> Mails<'a> {
             .find(|name| !name.is_empty())
             .unwrap_or_default();
         let name = words::one_line(&name.to_str());
-        let email = sender(message);
-        let from = Mailbox::new(
-            Some(name).filter(|name| !name.trim().is_empty()),
-            address(&email).unwrap_or_else(|| lettre::Address::new_dangerous("unknown", USERS)),
-        );
-        let to = [Address {
+        let from = Address {
+            name: Some(name).filter(|name| !name.trim().is_empty()),
+            address: sender(message),
+        };
+        let to = Address {
             name: Some(self.room_title.clone()),
             address: format!("{}@{ROOMS}", short(&coded(&self.room.id), 64)),
-        }];
+        };
         let message_id = message_id(&self.room.id, id);
-        let head = Head {
-            from: &from,
-            to: &to,
-            reply_to: None,
+        let date = message.ts().unwrap_or_default();
+        let root = root.map(|root| self::message_id(&self.room.id, root));
+        mime::archived_head(
+            &mut self.out,
+            &from,
+            &to,
             subject,
-            message_id: &message_id,
-            date: message.ts().unwrap_or_default(),
-        };
-        let mut headers = head.headers().map_err(ExportError::Mail)?;
-        headers.remove_raw("Auto-Submitted");
-        let mut add = |name: &'static str, value: String| {
-            headers.insert_raw(HeaderValue::dangerous_new_pre_encoded(
-                HeaderName::new_from_ascii_str(name),
-                value.clone(),
-                value,
-            ));
-        };
-        if let Some(root) = root {
-            let root = format!("<{}>", self::message_id(&self.room.id, root));
-            add("In-Reply-To", root.clone());
-            add("References", root);
-        }
-        add("MIME-Version", "1.0".to_owned());
-        self.out.extend_from_slice(headers.to_string().as_bytes());
-        Ok(())
+            (&message_id, date),
+            root.as_deref(),
+        )
+        .map_err(ExportError::Mail)
     }
 
     /// What can be known of the files before they are read.
@@ -469,6 +452,10 @@ fn coded(text: &str) -> String {
             // Writing to a string cannot fail.
             let _ = write!(out, "%{byte:02X}");
         }
+    }
+    // Nothing is no part of an address.
+    if out.is_empty() {
+        out.push('%');
     }
     out
 }

@@ -40,7 +40,7 @@ pub struct Head<'a> {
 impl Head<'_> {
     /// The headers, without the empty line that ends them. [`MailError::Unusable`] when an address or the id cannot
     /// be one.
-    pub(crate) fn headers(&self) -> Result<Headers, MailError> {
+    pub(super) fn headers(&self) -> Result<Headers, MailError> {
         let mut headers = Headers::new();
         headers.set(header::From::from(Mailboxes::from(self.from.clone())));
         let mut to = Mailboxes::new();
@@ -69,6 +69,35 @@ impl Head<'_> {
         headers.insert_raw(raw("Auto-Submitted", "auto-generated".to_owned()));
         Ok(headers)
     }
+}
+
+/// The headers of a message that stands for one of a chat: as [`Head`], without what tells programs not to answer, and
+/// with the ids of the message that it answers. `MIME-Version` is among them.
+pub(crate) fn archived_head(
+    out: &mut Vec<u8>,
+    from: &Address,
+    to: &Address,
+    subject: &str,
+    (message_id, date): (&str, i64),
+    answers: Option<&str>,
+) -> Result<(), MailError> {
+    let head = Head {
+        from: &mailbox(from)?,
+        to: std::slice::from_ref(to),
+        reply_to: None,
+        subject,
+        message_id,
+        date,
+    };
+    let mut headers = head.headers()?;
+    headers.remove_raw("Auto-Submitted");
+    out.extend_from_slice(headers.to_string().as_bytes());
+    if let Some(root) = answers.filter(|root| is_id(root)) {
+        let lines = format!("In-Reply-To: <{root}>\r\nReferences: <{root}>\r\n");
+        out.extend_from_slice(lines.as_bytes());
+    }
+    out.extend_from_slice(b"MIME-Version: 1.0\r\n");
+    Ok(())
 }
 
 /// A text for a header: on one line, and nothing in it passes for an encoded word (RFC 2047 §2), which the library would

@@ -83,7 +83,7 @@ fn a_room_as_mails_has_its_messages_threads_and_files() {
             _ => source,
         };
         let maildir = place.path().join(format!("{form}-mails"));
-        let output = python("tests/support/mailbox.py")
+        let output = python("tests/support/read_mails.py")
             .args([&source, &maildir])
             .output()
             .unwrap();

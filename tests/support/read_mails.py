@@ -1,6 +1,6 @@
 """Reads the mails of an export with Python's own packages, and puts each into a file for notmuch.
 
-    python mailbox.py MBOX|DIRECTORY MAILDIR
+    python read_mails.py MBOX|DIRECTORY MAILDIR
 
 Prints as JSON: how many there are, what is wrong with them, and the digests of the files in them."""
 
