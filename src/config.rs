@@ -16,9 +16,11 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de};
 use thiserror::Error;
 use toml::{Table, Value};
+use transcript::locale::Locale;
 
 use crate::blob::RemoteKind;
-use crate::words;
+use crate::export::style;
+use crate::words::{self, chain};
 
 /// The defaults with their comments.
 pub const DEFAULT: &str = include_str!("../config.default.toml");
@@ -236,6 +238,15 @@ pub struct Export {
     pub history: bool,
     /// Search in HTML exports.
     pub search: bool,
+    /// How dates and numbers on pages are written; `None` is as the requester's language says, or the workspace's.
+    #[serde(deserialize_with = "locale")]
+    pub locale: Option<Locale>,
+    /// A style sheet of the user's own.
+    #[serde(deserialize_with = "optional")]
+    pub style: Option<PathBuf>,
+    /// What that file holds.
+    #[serde(skip)]
+    pub style_sheet: Option<String>,
 }
 
 /// `[blobs]`.
@@ -657,6 +668,13 @@ fn typed(table: Table) -> Result<Config, String> {
             *secret = secret_in(path, section, key, secret)?;
         }
     }
+    if let Some(path) = &config.export.style {
+        let sheet = style::read(path).map_err(|error| {
+            let error = chain(&error);
+            format!("configuration: export.style {}: {error}", path.display())
+        })?;
+        config.export.style_sheet = Some(sheet);
+    }
     Ok(config)
 }
 
@@ -849,6 +867,18 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("`{text}` is no duration; write one like 45s, 10m, 2h or 30d"))
 }
 
+fn locale<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Locale>, D::Error> {
+    let tag = String::deserialize(deserializer)?;
+    if tag.is_empty() {
+        return Ok(None);
+    }
+    let locale = Locale::of(&tag).map(Some);
+    locale.ok_or_else(|| {
+        let known: Vec<_> = Locale::tags().collect();
+        de::Error::custom(format!("`{tag}`: write one of {}", known.join(", ")))
+    })
+}
+
 fn zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeZone, D::Error> {
     let name = String::deserialize(deserializer)?;
     TimeZone::get(&name).map_err(|_| {
@@ -934,6 +964,11 @@ mod tests {
         for (file, part) in [
             ("[export]\nlevel = 10", "levels are 0 to 9"),
             ("[export]\ntimezone = \"Mars\"", "no time zone"),
+            ("[export]\nlocale = \"tlh\"", "write one of en, en-US, de"),
+            (
+                "[export]\nstyle = \"/not/there.css\"",
+                "/not/there.css: it cannot be read",
+            ),
             ("[jobs]\nlease = \"soon\"", "no duration"),
             ("[jobs]\nlease = \"1s\"", "at least twice"),
             ("[jobs]\nattempts = 0", "at least 1"),

@@ -27,6 +27,7 @@ use crate::jobs::{
     Failure, Fence, FileExportWork, Job, JobError, NewJob, Outcome, ReadyMailWork, Settlement, Work,
 };
 use crate::mail::Occasion;
+use crate::mail::messages::Reader;
 use crate::store::directory::User;
 use crate::store::user_data::{FinishedExport, UserDataFile};
 use crate::store::{RoomId, StoreError, Window};
@@ -209,9 +210,12 @@ async fn request(
         history: config.history,
         raw: false,
         search: config.search,
-        zone: config.timezone.clone(),
-        locale: Locale::default(),
-        style: None,
+        zone: Reader::of(Some(owner), &config.timezone)
+            .dates
+            .zone()
+            .clone(),
+        locale: locale(service, owner).await?,
+        style: config.style_sheet.clone(),
         exported_by: Some(owner.display_name().to_owned()),
         level: config.level,
         threads: match config.threads {
@@ -220,6 +224,19 @@ async fn request(
         },
         exported_at: service.clock.now(),
     })
+}
+
+/// How dates on pages are written: as the configuration says, else in the requester's language, else in the workspace's.
+async fn locale(service: &Service, owner: &User) -> Result<Locale, StoreError> {
+    if let Some(locale) = service.config.export.locale {
+        return Ok(locale);
+    }
+    if let Some(locale) = owner.language.as_deref().and_then(Locale::of) {
+        return Ok(locale);
+    }
+    let settings = service.directory.settings(&["Language"]).await?;
+    let locale = settings.text("Language").and_then(Locale::of);
+    Ok(locale.unwrap_or_default())
 }
 
 /// Why there is no stored file.

@@ -7,6 +7,7 @@ use bson::{Bson, DateTime, Document, doc};
 
 use crate::support::cli::{entries, is_page, run, text};
 use crate::support::dump::{DumpBuilder, Form};
+use crate::support::server::{ADMIN, Server, changed_home};
 
 const ROOM: &str = "pagedRoom00000001";
 /// 2024-03-01T00:00:00Z.
@@ -447,5 +448,47 @@ fn the_entry_page_says_what_the_export_is() {
             "{}",
             ran.stderr
         );
+    }
+}
+
+#[test]
+fn an_export_of_the_server_is_in_the_requesters_zone_and_language_and_wears_the_servers_style() {
+    let home = changed_home(|dump| {
+        let users = &dump.collections["users"];
+        let mut all = users
+            .iter()
+            .map(|bytes| Document::from_reader(bytes.as_slice()).unwrap());
+        let mut admin = all
+            .find(|user| user.get_str("_id").is_ok_and(|id| id == ADMIN.0))
+            .unwrap();
+        admin.insert("language", "de");
+        admin.insert("utcOffset", 5.5);
+        // Of two documents with one id the later counts.
+        dump.add("users", &admin);
+        dump.add(
+            "rocketchat_message",
+            &doc! {"_id": "late", "rid": "GENERAL", "msg": "late", "ts": DateTime::from_millis(START + 20 * HOUR),
+            "u": {"_id": "u1", "username": "ada"}},
+        );
+    });
+    let sheet = home.path().join("own.css");
+    std::fs::write(&sheet, "b { color: rebeccapurple }").unwrap();
+    let style = format!("export.style={}", text(&sheet));
+    let server = Server::start_in(home, &[&style]);
+    let id = server.export(
+        ADMIN,
+        &serde_json::json!({"rid": "GENERAL", "type": "file", "format": "html", "dateFrom": "2000-01-01"}),
+    );
+    assert_eq!(server.ended(ADMIN, &id)["state"], "done");
+    let zip = server.exported().store.join(format!("{id}.zip"));
+    let entry = String::from_utf8(entries(&zip)["GENERAL.html"].clone()).unwrap();
+    for part in [
+        "id=\"d-2024-03-02\"><time datetime=\"2024-03-02\" lang=\"de\">Samstag, 2. März 2024</time>",
+        "UTC+05:30</span></h2>",
+        "<dt>Times in</dt><dd dir=\"auto\">UTC+05:30</dd>",
+        "<style>b { color: rebeccapurple }</style>",
+        "<dt>By</dt>",
+    ] {
+        assert!(entry.contains(part), "{part}");
     }
 }

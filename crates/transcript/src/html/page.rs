@@ -244,20 +244,26 @@ fn facts(html: &mut PagedHtml) {
 
 /// The zone with its offset when the export was made.
 fn zone_in_words(html: &PagedHtml) -> String {
-    let name = html.info.zone.iana_name().unwrap_or("a fixed offset");
-    if name == "UTC" {
-        return name.to_owned();
-    }
-    match html.clock.clone().local(html.info.exported_at) {
-        Some(local) => format!("{name} (UTC{} when exported)", Offset(local.offset)),
-        None => name.to_owned(),
+    let name = html.info.zone.iana_name();
+    let local = html.clock.clone().local(html.info.exported_at);
+    match (name, local) {
+        (Some("UTC"), _) | (None, None) => "UTC".to_owned(),
+        (Some(name), None) => name.to_owned(),
+        (Some(name), Some(local)) => {
+            format!("{name} (UTC{} when exported)", Offset(local.offset))
+        }
+        // A requester's own offset, the same all year.
+        (None, Some(local)) => format!("UTC{}", Offset(local.offset)),
     }
 }
 
 /// Writes the zone's name.
 pub(super) fn zone(html: &mut PagedHtml) {
-    let name = html.info.zone.iana_name().unwrap_or("a fixed offset");
-    escape::text(&mut html.out, name.as_bytes());
+    let zone = match html.info.zone.iana_name() {
+        Some(name) => name.to_owned(),
+        None => zone_in_words(html),
+    };
+    escape::text(&mut html.out, zone.as_bytes());
 }
 
 /// Seconds east of UTC as `+02:00`.
