@@ -9,8 +9,9 @@ use std::io::Write;
 use export_room::store::StoreError;
 use export_room::store::dump::Dump;
 use tokio_util::sync::CancellationToken;
-use transcript::bson::{Doc, Value, id_text};
+use transcript::bson::{Doc, Text, Value, id_text};
 use transcript::json::JsonLines;
+use transcript::markup::{self, Markup, Node, Options};
 use transcript::message::Message;
 use transcript::names;
 use transcript::output::{AuthorCard, FilePlace, Output, Reply, Thread};
@@ -24,6 +25,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("archive", archive),
     ("bson", bson),
     ("entry_names", entry_names),
+    ("markup", markup),
     ("message", message),
 ];
 
@@ -123,6 +125,48 @@ fn check_name(name: &str, longest: usize) {
         !name.starts_with(['.', ' ', '-']) && !name.ends_with(['.', ' ']),
         "an unsafe end: {name:?}"
     );
+}
+
+/// A text of a message, as typed and, where the bytes are a document, as stored: what is started ends in order, a second
+/// reading gives the same, and the plain text is made.
+pub fn markup(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let mut markup = Markup::default();
+    let every = Options {
+        katex_dollar: true,
+        custom_domains: vec!["intranet".into()],
+        ..Options::default()
+    };
+    for options in [Options::default(), every] {
+        markup.parse(&text, 0, &options);
+        check_nodes(&markup);
+        let first = markup.nodes().to_vec();
+        markup.parse(&text, 0, &options);
+        assert_eq!(first, markup.nodes(), "a second reading differs");
+    }
+    if let Ok(doc) = Doc::new(input) {
+        let md = Some(Value::Array(doc));
+        markup.read(md, Text(input), 0, &Options::default());
+        check_nodes(&markup);
+    }
+}
+
+fn check_nodes(markup: &Markup) {
+    let mut open = Vec::new();
+    for node in markup.nodes() {
+        match *node {
+            Node::Start(tag) => open.push(tag),
+            Node::End(tag) => assert_eq!(open.pop(), Some(tag), "an end without its start"),
+            _ => {}
+        }
+        assert!(
+            open.len() <= markup::MAX_DEPTH + 2,
+            "nested deeper than is allowed"
+        );
+    }
+    assert!(open.is_empty(), "{open:?} does not end");
+    let mut out = String::new();
+    markup::plain(markup, &mut out);
 }
 
 /// A message: reading and rendering never panic, and what is rendered is one line of text.

@@ -26,6 +26,7 @@ mod jobs;
 mod login;
 mod mail;
 mod mailbox;
+mod markup;
 mod memory;
 mod nothing_lost;
 mod operation;
