@@ -327,6 +327,8 @@ fn check_copy(mail: &Value, id: &str) {
         "Bob &lt;Baker&gt;",
         "prefers-color-scheme:dark",
         "quoted<br>",
+        "Hello <strong>world</strong>",
+        "href=\"https://example.org/a?b=c&amp;d\"",
         ":+1: ann, ben",
         "lang=\"en\"",
     ] {
@@ -618,7 +620,9 @@ fn what_people_write_changes_nothing_but_what_is_shown() {
         assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{text}");
         let html = mail["parts"]["text/html"].as_str().unwrap();
         assert!(
-            html.contains("[Site_Name] __fname__ {Send} &lt;script&gt;alert(1)&lt;/script&gt;")
+            html.contains(
+                "[Site_Name] <em>fname</em> {Send} &lt;script&gt;alert(1)&lt;/script&gt;"
+            )
         );
         assert!(
             html.contains("<body>Chat &amp; &lt;Co&gt; Logo "),

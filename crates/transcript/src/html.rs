@@ -5,7 +5,7 @@
 //! page any other stands, before and behind it. The entry page waits in memory and is written last: only then are the
 //! counts known that its header shows.
 
-mod body;
+pub(crate) mod body;
 mod calendar;
 pub(crate) mod escape;
 mod markup;

@@ -135,6 +135,10 @@ pub trait Sheet {
     fn note(&mut self, text: &str);
     /// What people wrote.
     fn body(&mut self, text: Text<'_>);
+    /// The text of a message, with its marks where the sheet can show them; as typed where it cannot.
+    fn words(&mut self, message: &Message<'_>) {
+        self.body(message.text(Field::Msg));
+    }
     /// A name or a title.
     fn strong(&mut self, text: Text<'_>);
     /// Begins a quote or a card.
@@ -259,9 +263,8 @@ fn text(
         (Sentence::Written, _) => sheet.body(Text(said.as_bytes())),
         (_, Some(odd)) if odd.text().is_none() && odd.truthy() => sheet.note(&id_text(odd)),
         _ => {
-            let text = message.text(Field::Msg);
-            if !text.is_empty() {
-                sheet.body(text);
+            if !message.text(Field::Msg).is_empty() {
+                sheet.words(message);
             }
         }
     }

@@ -9,7 +9,7 @@ mod blocks;
 mod extras;
 mod files;
 mod icons;
-pub(super) mod link;
+pub(crate) mod link;
 mod previews;
 mod reactions;
 mod words;

@@ -3,7 +3,10 @@
 
 use super::{Head, MailFile, MailFilePlace, Sheet};
 use crate::bson::Text;
+use crate::html::body::link;
 use crate::html::escape;
+use crate::markup::{Markup, Node, Options, Tag, emoji};
+use crate::message::{Field, Message};
 
 /// HTML under construction.
 #[derive(Debug, Default)]
@@ -60,6 +63,140 @@ impl MailHtml {
     }
 }
 
+/// Begins what people wrote.
+const TEXT: &str = "<div class=\"er-text\" dir=\"auto\" style=\"color:#2f343d;font-size:14px;line-height:20px;overflow-wrap:anywhere\">";
+/// Begins code in a line, and lines of code.
+const CODE: &str = "<code class=\"er-code\" style=\"background:#f1f2f4;border-radius:3px;padding:0 3px;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px\">";
+const PRE: &str = "<pre class=\"er-code\" style=\"margin:4px 0;padding:6px 8px;background:#f1f2f4;border-radius:4px;white-space:pre-wrap;overflow-wrap:anywhere;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px\">";
+
+impl MailHtml {
+    /// A parsed text. Nothing is hidden, because nothing can be clicked: a spoiler is shown.
+    fn marked(&mut self, markup: &Markup) {
+        let mut links = 0_u32;
+        for &node in markup.nodes() {
+            match node {
+                Node::Start(Tag::Link(target) | Tag::Image(target)) => {
+                    links += 1;
+                    if let Some(to) = address(markup, target).filter(|_| links == 1) {
+                        self.raw("<a class=\"er-link\" style=\"color:#095ad2\" href=\"");
+                        escape::text(&mut self.out, to.as_bytes());
+                        self.raw("\">");
+                    }
+                }
+                Node::End(Tag::Link(target) | Tag::Image(target)) => {
+                    links = links.saturating_sub(1);
+                    if links == 0 {
+                        if address(markup, target).is_some() {
+                            self.raw("</a>");
+                        } else {
+                            let mut text = String::new();
+                            markup.target(target, &mut text);
+                            self.tagged(" (", text.as_bytes(), ")");
+                        }
+                    }
+                }
+                Node::Start(tag) => self.start(tag),
+                Node::End(tag) => self.raw(ending(tag)),
+                leaf => self.leaf(markup, leaf),
+            }
+        }
+    }
+
+    fn start(&mut self, tag: Tag) {
+        let begin = match tag {
+            Tag::Paragraph | Tag::SpoilerBlock => "<div>",
+            Tag::Heading(_) => "<div style=\"font-size:17px;line-height:24px;font-weight:bold\">",
+            Tag::Quote => {
+                "<div class=\"er-quote\" style=\"border-left:3px solid #cbced1;padding:0 0 0 10px;margin:4px 0\">"
+            }
+            Tag::List | Tag::Tasks => "<ul style=\"margin:0 0 4px\">",
+            Tag::Numbered => "<ol style=\"margin:0 0 4px\">",
+            Tag::Item(Some(number)) => {
+                let item = format!("<li value=\"{number}\">");
+                return self.raw(&item);
+            }
+            Tag::Item(None) => "<li>",
+            Tag::Task(true) => "<li>☑ ",
+            Tag::Task(false) => "<li>☐ ",
+            Tag::BigEmoji => "<div style=\"font-size:32px;line-height:40px\">",
+            Tag::Bold => "<strong>",
+            Tag::Italic => "<em>",
+            Tag::Strike => "<s>",
+            Tag::Spoiler | Tag::Link(_) | Tag::Image(_) => "",
+        };
+        self.raw(begin);
+    }
+
+    fn leaf(&mut self, markup: &Markup, node: Node) {
+        match node {
+            Node::Text(span) | Node::Unicode(span) => {
+                self.tagged("", markup.str(span).as_bytes(), "");
+            }
+            Node::LineBreak => self.raw("<br>\n"),
+            Node::Code(span) | Node::Math(span) => {
+                self.tagged(CODE, markup.str(span).as_bytes(), "</code>");
+            }
+            Node::CodeBlock { lines, .. } | Node::MathBlock(lines) => {
+                self.raw(PRE);
+                escape::text(&mut self.out, markup.str(lines).as_bytes());
+                self.raw("</pre>\n");
+            }
+            Node::User(span) => self.tagged("<b>@", markup.str(span).as_bytes(), "</b>"),
+            Node::Channel(span) => self.tagged("<b>#", markup.str(span).as_bytes(), "</b>"),
+            Node::Emoji { text, code } => {
+                let (text, code) = (markup.str(text), markup.code(code));
+                match emoji::unicode(code) {
+                    Some(known) => self.tagged("", known.as_bytes(), ""),
+                    None if text == code => self.tagged(":", code.as_bytes(), ":"),
+                    None => self.tagged("", text.as_bytes(), ""),
+                }
+            }
+            Node::Color([red, green, blue, opacity]) => {
+                let color = format!("#{red:02x}{green:02x}{blue:02x}");
+                self.tagged("", color.as_bytes(), "");
+                if opacity != 255 {
+                    let opacity = format!("{opacity:02x}");
+                    self.tagged("", opacity.as_bytes(), "");
+                }
+            }
+            Node::Time { seconds, .. } => {
+                let shown = jiff::Timestamp::from_second(seconds).map_or_else(
+                    |_| seconds.to_string(),
+                    |instant| instant.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+                );
+                self.tagged("", shown.as_bytes(), "");
+            }
+            Node::Cut => self.raw("…"),
+            Node::Start(_) | Node::End(_) => {}
+        }
+    }
+}
+
+/// Where a link leads, when that is a place that may be led to.
+fn address(markup: &Markup, target: crate::markup::Target) -> Option<String> {
+    let mut text = String::new();
+    markup.target(target, &mut text);
+    if text.starts_with("//") {
+        text.insert_str(0, "https:");
+    }
+    link::address(text.as_bytes()).is_some().then_some(text)
+}
+
+fn ending(tag: Tag) -> &'static str {
+    match tag {
+        Tag::Paragraph | Tag::Heading(_) | Tag::Quote | Tag::SpoilerBlock | Tag::BigEmoji => {
+            "</div>\n"
+        }
+        Tag::List | Tag::Tasks => "</ul>\n",
+        Tag::Numbered => "</ol>\n",
+        Tag::Item(_) | Tag::Task(_) => "</li>\n",
+        Tag::Bold => "</strong>",
+        Tag::Italic => "</em>",
+        Tag::Strike => "</s>",
+        Tag::Spoiler | Tag::Link(_) | Tag::Image(_) => "",
+    }
+}
+
 impl Sheet for MailHtml {
     fn begin(&mut self, head: &Head<'_>) {
         self.raw(
@@ -95,11 +232,19 @@ impl Sheet for MailHtml {
     }
 
     fn body(&mut self, text: Text<'_>) {
-        self.tagged(
-            "<div class=\"er-text\" dir=\"auto\" style=\"color:#2f343d;font-size:14px;line-height:20px;overflow-wrap:anywhere\">",
-            text.0,
-            "</div>\n",
-        );
+        self.tagged(TEXT, text.0, "</div>\n");
+    }
+
+    fn words(&mut self, message: &Message<'_>) {
+        let mut markup = Markup::default();
+        markup.read_message(message, &Options::default());
+        // What is not parsed as a whole is shown as it was typed.
+        if markup.deep() || markup.nodes().is_empty() {
+            return self.body(message.text(Field::Msg));
+        }
+        self.raw(TEXT);
+        self.marked(&markup);
+        self.raw("</div>\n");
     }
 
     fn strong(&mut self, text: Text<'_>) {

@@ -12,7 +12,7 @@ const SCHEMES: [&str; 4] = ["http://", "https://", "mailto:", "tel:"];
 ///
 /// Browsers drop line breaks and tabs from an address and white space around it (WHATWG URL §4.4): what holds any is
 /// no address here.
-pub(in crate::html) fn address(text: &[u8]) -> Option<&str> {
+pub(crate) fn address(text: &[u8]) -> Option<&str> {
     if text.len() > LONGEST || text.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
         return None;
     }
