@@ -202,7 +202,9 @@ pub fn message(input: &[u8]) {
 /// no markup.
 fn searched(message: &Message<'_>) {
     let mut text = String::new();
-    search::visible(message, &mut text);
+    let (mut plain, mut said) = (markup::Plain::default(), String::new());
+    plain.message(message, &mut said);
+    search::visible(message, &said, &mut plain, &mut text);
     let Ok(()) = search::Folder::default().words(&text, |word| {
         let word = std::str::from_utf8(word).expect("words are UTF-8");
         let length = word.chars().count();

@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 
 use transcript::bson::id_text;
 use transcript::html::{LISTED, author_of, excerpt};
+use transcript::markup::Plain;
 use transcript::message::{Field, Message};
 use transcript::output::{REPLIERS, SEPARATOR, Thread};
 
@@ -35,6 +36,7 @@ pub(super) struct Collector {
     set: Bloom,
     key: Vec<u8>,
     payload: Vec<u8>,
+    plain: Plain,
     text: String,
 }
 
@@ -46,6 +48,7 @@ impl Collector {
             set: Bloom::new(FIRSTS),
             key: Vec::new(),
             payload: Vec::new(),
+            plain: Plain::default(),
             text: String::new(),
         }
     }
@@ -62,7 +65,7 @@ impl Collector {
         push_text(&mut self.key, &first);
         push_instant(&mut self.key, message.ts().unwrap_or(i64::MIN));
         self.key.extend_from_slice(id.as_bytes());
-        excerpt(message, &mut self.text);
+        excerpt(message, &mut self.plain, &mut self.text);
         let author = author_of(message).to_str();
         self.payload.clear();
         push_part(&mut self.payload, &id);

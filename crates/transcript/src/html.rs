@@ -18,6 +18,7 @@ use jiff::tz::TimeZone;
 
 use crate::bson::Text;
 use crate::locale::Locale;
+use crate::markup::Plain;
 use crate::message::{Anomalies, Field, Message};
 use crate::output::{Day, Output};
 use crate::room::RoomInfo;
@@ -111,6 +112,10 @@ pub struct PagedHtml {
     iso: IsoWriter,
     assets: page::Assets,
     texts: markup::Texts,
+    /// Reads texts for the search and for excerpts.
+    plain: Plain,
+    /// The text of the message, without its marks; empty without a search.
+    said: String,
     out: Vec<u8>,
     /// The entry page's messages, once there is a second page.
     entry: Vec<u8>,
@@ -146,6 +151,8 @@ impl PagedHtml {
             assets: page::Assets::new(info.style.as_deref()),
             entry_name: crate::names::safe(&format!("{}.html", info.room.id)),
             texts: markup::Texts::default(),
+            plain: Plain::default(),
+            said: String::new(),
             info,
             out: Vec::with_capacity(2 * PIECE),
             entry: Vec::new(),
@@ -169,6 +176,7 @@ impl PagedHtml {
     /// With the workspace's settings for texts that are stored as typed; else they are Rocket.Chat's defaults.
     #[must_use]
     pub fn with_markup(mut self, options: crate::markup::Options) -> Self {
+        self.plain = Plain::new(options.clone());
         self.texts = markup::Texts::new(options);
         self
     }
@@ -276,7 +284,7 @@ impl PagedHtml {
         out: &mut O,
     ) -> Result<(), O::Error> {
         self.text.clear();
-        search::visible(message, &mut self.text);
+        search::visible(message, &self.said, &mut self.plain, &mut self.text);
         let author = message.author();
         out.index(&Indexed {
             author: &author.label().to_str(),

@@ -16,9 +16,9 @@ mod parse;
 mod plain;
 mod read;
 
-pub use plain::plain;
+pub use plain::{Plain, plain};
 
-use crate::bson::{Text, Value};
+use crate::bson::{Doc, Text, Value};
 use crate::message::{Field, Message};
 
 /// Containers within containers are followed this far.
@@ -262,6 +262,44 @@ impl Markup {
             sent,
             options,
         );
+        if let Some(attachments) = message.get(Field::Attachments).and_then(Value::array) {
+            self.forget_quotes(attachments);
+        }
+    }
+
+    /// Takes away the links that made quotes. Before the text of a message that quotes others stands `[ ](address)` of
+    /// each, of which Rocket.Chat shows nothing; the quote itself is one of the message's attachments.
+    pub fn forget_quotes(&mut self, attachments: Doc<'_>) {
+        let mut at = 0;
+        while let Some(&node) = self.nodes.get(at) {
+            let Node::Start(Tag::Link(Target::Written(target))) = node else {
+                at += 1;
+                continue;
+            };
+            let end = after(&self.nodes, at);
+            let blank = self.nodes[at + 1..end - 1].iter().all(|&node| match node {
+                Node::Text(span) => self.str(span).trim().is_empty(),
+                _ => false,
+            });
+            if !blank || !is_quoted(attachments, self.str(target), MAX_DEPTH) {
+                at += 1;
+                continue;
+            }
+            if let Some(&Node::Text(span)) = self.nodes.get(end) {
+                let text = self.str(span);
+                let start = span.start as usize + text.len() - text.trim_start().len();
+                self.nodes[end] = Node::Text(Span::new(start, span.end as usize));
+            }
+            self.nodes.drain(at..end);
+            // A line of its own goes with it.
+            if at > 0
+                && self.nodes[at - 1] == Node::Start(Tag::Paragraph)
+                && self.nodes.get(at) == Some(&Node::End(Tag::Paragraph))
+            {
+                at -= 1;
+                self.nodes.drain(at..at + 2);
+            }
+        }
     }
 
     /// Reads a text that is stored as `md`, or as typed in `msg` where `md` is no list with something in it. `sent` is
@@ -350,6 +388,23 @@ impl Markup {
     pub fn deep(&self) -> bool {
         self.deep
     }
+}
+
+/// Whether one of the attachments quotes the message of this address.
+fn is_quoted(attachments: Doc<'_>, address: &str, depth: usize) -> bool {
+    let Some(depth) = depth.checked_sub(1) else {
+        return false;
+    };
+    attachments
+        .values()
+        .filter_map(Value::document)
+        .any(|attachment| {
+            attachment.text("message_link") == Some(Text(address.as_bytes()))
+                || attachment
+                    .get("attachments")
+                    .and_then(Value::array)
+                    .is_some_and(|nested| is_quoted(nested, address, depth))
+        })
 }
 
 /// Index behind a node and what it holds.

@@ -23,6 +23,11 @@ pub(super) struct Texts {
 }
 
 impl Texts {
+    /// Appends the text that was read last, without its marks.
+    pub(super) fn plain(&self, out: &mut String) {
+        crate::markup::plain(&self.markup, out);
+    }
+
     /// For a workspace with these settings.
     pub(super) fn new(options: Options) -> Self {
         Self {
@@ -45,10 +50,13 @@ pub(super) fn text<O: Output>(
     texts
         .markup
         .read(md, typed, message.ts().unwrap_or_default(), &texts.options);
+    let list = |field| message.get(field).and_then(Value::array);
+    if let Some(attachments) = list(Field::Attachments) {
+        texts.markup.forget_quotes(attachments);
+    }
     if texts.markup.nodes().is_empty() {
         return Ok(false);
     }
-    let list = |field| message.get(field).and_then(Value::array);
     let mut writer = Writer {
         out: &mut html.out,
         markup: &texts.markup,
@@ -59,6 +67,7 @@ pub(super) fn text<O: Output>(
         channels: list(Field::Channels),
         inline: 0,
         links: 0,
+        label: 0,
     };
     writer.all(output)?;
     Ok(texts.markup.deep())
@@ -105,6 +114,8 @@ struct Writer<'a> {
     inline: usize,
     /// Open links: a link within a link is its label.
     links: usize,
+    /// Where the label of the open link begins.
+    label: usize,
 }
 
 impl Writer<'_> {
@@ -219,11 +230,17 @@ impl Writer<'_> {
                 b"\" rel=\"noopener noreferrer\">"
             });
         }
+        self.label = self.out.len();
     }
 
     fn close_link(&mut self, target: Target) {
         self.follow(target);
         if link::address(self.target.as_bytes()).is_some() {
+            // Nobody can see or follow a link without a label.
+            let label = std::str::from_utf8(&self.out[self.label..]);
+            if label.is_ok_and(|label| label.trim().is_empty()) {
+                escape::text(self.out, self.target.as_bytes());
+            }
             self.out.extend_from_slice(b"</a>");
         } else {
             self.out.extend_from_slice(b" <span class=\"target\">(");

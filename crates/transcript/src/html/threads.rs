@@ -3,53 +3,68 @@
 
 use super::{Here, LISTED, PagedHtml, escape, page};
 use crate::bson::{Text, Value, id_text};
+use crate::markup::Plain;
 use crate::message::{Field, Message};
 use crate::output::{Output, SEPARATOR, Thread};
-use crate::system;
+use crate::system::{self, Sentence};
 use crate::time::civil_date;
 
 /// Characters of a message that others show of it.
 const EXCERPT: usize = 120;
+/// Bytes of the buffer for them that stay after a long message.
+const KEPT: usize = 64 * 1024;
 /// Replies that the first message lists of a thread that has a page of its own.
 const SOME: u64 = 5;
 
-/// Writes the beginning of what a message says to `text`, on one line; the name of its file when it says nothing.
-pub fn excerpt(message: &Message<'_>, text: &mut String) {
+/// Writes the beginning of what a message says to `text`, without marks and on one line; the name of its file when it
+/// says nothing.
+pub fn excerpt(message: &Message<'_>, plain: &mut Plain, text: &mut String) {
     text.clear();
-    system::sentence(message, text);
-    if !text.is_empty() {
-        let whole = std::mem::take(text);
-        return cut(&whole, text);
+    match system::sentence(message, text) {
+        Sentence::Written => {}
+        Sentence::Own if message.kind() == Some(Text(b"e2e")) => {
+            text.push_str("end-to-end encrypted");
+        }
+        // The name of a discussion has no marks.
+        Sentence::Own => text.push_str(&message.text(Field::Msg).to_str()),
+        Sentence::Ordinary | Sentence::Bare | Sentence::Unknown => plain.message(message, text),
     }
-    let msg = message.text(Field::Msg);
-    if !msg.is_empty() {
-        return cut(&msg.to_str(), text);
+    if text.is_empty()
+        && let Some(file) = message.files().next()
+    {
+        text.push_str(&file.name.to_str());
     }
-    if let Some(file) = message.files().next() {
-        cut(&file.name.to_str(), text);
-    }
+    // Behind the whole text, which then goes.
+    let whole = text.len();
+    text.reserve(EXCERPT);
+    cut(whole, text);
+    text.drain(..whole);
+    text.shrink_to(KEPT);
 }
 
-/// The first characters, with every run of white space as one space.
-fn cut(whole: &str, out: &mut String) {
+/// Appends the first characters of the first `whole` bytes, with every run of white space as one space.
+fn cut(whole: usize, text: &mut String) {
     let mut left = EXCERPT;
-    for word in whole.split_whitespace() {
-        if !out.is_empty() {
-            out.push(' ');
+    let mut at = 0;
+    let mut space = false;
+    while at < whole
+        && let Some(character) = text[at..].chars().next()
+    {
+        at += character.len_utf8();
+        if character.is_whitespace() {
+            space = text.len() > whole;
+            continue;
         }
-        let Some((end, _)) = word.char_indices().nth(left) else {
-            out.push_str(word);
-            left -= word.chars().count();
-            if left > 1 {
-                left -= 1;
-                continue;
-            }
-            out.push('…');
+        if left <= usize::from(space) {
+            text.push('…');
             return;
-        };
-        out.push_str(&word[..end]);
-        out.push('…');
-        return;
+        }
+        if std::mem::take(&mut space) {
+            text.push(' ');
+            left -= 1;
+        }
+        text.push(character);
+        left -= 1;
     }
 }
 
@@ -140,7 +155,7 @@ pub(super) fn replies<O: Output>(
         none_here(html, counted);
         return Ok(());
     }
-    excerpt(message, &mut html.text);
+    excerpt(message, &mut html.plain, &mut html.text);
     let author = author_of(message).to_str();
     output.remember_thread(&id, &author, &html.text)?;
     let Some(thread) = output.thread(&id)? else {
@@ -345,10 +360,28 @@ mod tests {
         let of = |doc: ::bson::Document| {
             let bytes = doc.to_vec().unwrap();
             let mut text = String::from("left over");
-            excerpt(&Message::read(&bytes), &mut text);
+            excerpt(&Message::read(&bytes), &mut Plain::default(), &mut text);
             text
         };
         assert_eq!(of(doc! {"msg": "a\n\n b\tc "}), "a b c");
+        assert_eq!(
+            of(doc! {"msg": "*bold* [site](https://x.org) :smile:"}),
+            "bold site (https://x.org) 😄"
+        );
+        assert_eq!(
+            of(doc! {
+                "msg": "[ ](https://x.org/c?msg=a) I *agree*", "attachments": [{"message_link": "https://x.org/c?msg=a"}],
+            }),
+            "I agree"
+        );
+        assert_eq!(
+            of(doc! {"t": "discussion-created", "msg": "*Lunch*"}),
+            "*Lunch*"
+        );
+        assert_eq!(
+            of(doc! {"t": "e2e", "msg": "aGVsbG8="}),
+            "end-to-end encrypted"
+        );
         assert_eq!(of(doc! {"msg": ""}), "");
         assert_eq!(
             of(doc! {"t": "uj", "u": {"username": "a"}}),

@@ -1,6 +1,48 @@
 //! Markup as text that people read where nothing can be marked: mails, the search index, excerpts.
 
-use super::{Markup, Node, Tag};
+use super::{Markup, Node, Options, Tag};
+use crate::bson::{Doc, Text, Value};
+use crate::message::{Field, Message};
+
+/// Reads texts to plain ones; its buffers are used again for the next.
+#[derive(Debug, Default)]
+pub struct Plain {
+    markup: Markup,
+    options: Options,
+}
+
+impl Plain {
+    /// For a workspace with these settings.
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            ..Self::default()
+        }
+    }
+
+    /// Appends the text of a message.
+    pub fn message(&mut self, message: &Message<'_>, out: &mut String) {
+        self.markup.read_message(message, &self.options);
+        plain(&self.markup, out);
+    }
+
+    /// Appends another text of a message: parsed (`md`) where it is stored so, else as typed.
+    pub fn part(
+        &mut self,
+        md: Option<Doc<'_>>,
+        typed: Text<'_>,
+        message: &Message<'_>,
+        out: &mut String,
+    ) {
+        let sent = message.ts().unwrap_or_default();
+        self.markup
+            .read(md.map(Value::Array), typed, sent, &self.options);
+        if let Some(attachments) = message.get(Field::Attachments).and_then(Value::array) {
+            self.markup.forget_quotes(attachments);
+        }
+        plain(&self.markup, out);
+    }
+}
 
 /// Appends the visible text without its marks. A link's target stands behind its label where the two differ; lines end
 /// with `\n`.
@@ -8,7 +50,6 @@ pub fn plain(markup: &Markup, out: &mut String) {
     let begin = out.len();
     let mut list = None;
     let mut label = 0;
-    let mut target = String::new();
     for node in markup.nodes() {
         match *node {
             Node::Start(tag) => match tag {
@@ -27,18 +68,20 @@ pub fn plain(markup: &Markup, out: &mut String) {
                     out.push('\n');
                 }
                 Tag::Link(to) | Tag::Image(to) => {
-                    target.clear();
-                    markup.target(to, &mut target);
-                    let shown = out.get(label..).unwrap_or_default();
+                    let end = out.len();
+                    markup.target(to, out);
+                    let (shown, target) = (&out[label.min(end)..end], &out[end..]);
                     let bare = target
                         .strip_prefix("//")
                         .or(target.strip_prefix("mailto:"))
-                        .unwrap_or(&target);
-                    if shown.trim().is_empty() {
-                        out.push_str(&target);
-                    } else if shown != target && shown != bare && !target.starts_with("tel:") {
-                        out.push_str(" (");
-                        out.push_str(&target);
+                        .unwrap_or(target);
+                    if shown == target
+                        || shown == bare
+                        || target.starts_with("tel:") && !shown.trim().is_empty()
+                    {
+                        out.truncate(end);
+                    } else if !shown.trim().is_empty() {
+                        out.insert_str(end, " (");
                         out.push(')');
                     }
                 }

@@ -1,23 +1,26 @@
 //! What of a message is to be found: its text, and what its files, attachments and link previews are called.
 
-use crate::bson::{Doc, Value};
+use crate::bson::{Doc, Text, Value};
+use crate::markup::Plain;
 use crate::message::{Field, Message, Visibility};
 use crate::system::{Sentence, sentence};
 
 /// Texts within blocks are followed this deep.
 const DEPTH: usize = 8;
 
-/// Writes everything in a message that is to be found, a line for each piece. Nothing of encrypted messages, which hold
+/// Writes everything in a message that is to be found, a line for each piece, without marks. `said` is the message's own
+/// text as [`crate::markup::plain`] writes it, which who has shown the message knows; `plain` reads its others. Nothing of encrypted messages, which hold
 /// no words, and of old versions, whose message has its own; quotes are found where they were said.
-pub fn visible(message: &Message<'_>, out: &mut String) {
+pub fn visible(message: &Message<'_>, said: &str, plain: &mut Plain, out: &mut String) {
     if message.visibility() == Visibility::History || message.text(Field::T).0 == b"e2e" {
         return;
     }
-    if matches!(
-        sentence(message, out),
-        Sentence::Ordinary | Sentence::Own | Sentence::Bare | Sentence::Unknown
-    ) {
-        line(out, message.get(Field::Msg));
+    match sentence(message, out) {
+        Sentence::Written => {}
+        Sentence::Own => line(out, message.get(Field::Msg)),
+        Sentence::Ordinary | Sentence::Bare | Sentence::Unknown => {
+            line(out, Some(Value::String(Text(said.as_bytes()))));
+        }
     }
     if message.has(Field::File) || message.has(Field::Files) {
         for file in message.files() {
@@ -27,7 +30,7 @@ pub fn visible(message: &Message<'_>, out: &mut String) {
     if let Some(attachments) = message.get(Field::Attachments).and_then(Value::array) {
         let is_file = message.has(Field::File) || message.has(Field::Files);
         for attachment in attachments.values().filter_map(Value::document) {
-            self::attachment(attachment, is_file, out);
+            self::attachment(attachment, is_file, message, plain, out);
         }
     }
     if let Some(urls) = message.get(Field::Urls).and_then(Value::array) {
@@ -47,11 +50,17 @@ pub fn visible(message: &Message<'_>, out: &mut String) {
         }
     }
     if let Some(blocks) = message.get(Field::Blocks).and_then(Value::array) {
-        self::blocks(blocks, DEPTH, out);
+        self::blocks(blocks, DEPTH, message, plain, out);
     }
 }
 
-fn attachment(attachment: Doc<'_>, is_file: bool, out: &mut String) {
+fn attachment(
+    attachment: Doc<'_>,
+    is_file: bool,
+    message: &Message<'_>,
+    plain: &mut Plain,
+    out: &mut String,
+) {
     if attachment.get("message_link").is_some_and(Value::truthy) {
         return;
     }
@@ -72,8 +81,17 @@ fn attachment(attachment: Doc<'_>, is_file: bool, out: &mut String) {
             "footer",
         ]
     };
-    for key in keys {
-        line(out, attachment.get(key));
+    for &key in keys {
+        let md = match key {
+            "pretext" => None,
+            "text" => attachment.get("md"),
+            "description" => attachment.get("descriptionMd"),
+            _ => {
+                line(out, attachment.get(key));
+                continue;
+            }
+        };
+        rich(md, attachment.get(key), message, plain, out);
     }
     let fields = attachment.get("fields").and_then(Value::array);
     for field in fields
@@ -82,17 +100,29 @@ fn attachment(attachment: Doc<'_>, is_file: bool, out: &mut String) {
         .filter_map(Value::document)
     {
         line(out, field.get("title"));
-        line(out, field.get("value"));
+        rich(None, field.get("value"), message, plain, out);
     }
 }
 
-fn blocks(blocks: Doc<'_>, depth: usize, out: &mut String) {
+fn blocks(
+    blocks: Doc<'_>,
+    depth: usize,
+    message: &Message<'_>,
+    plain: &mut Plain,
+    out: &mut String,
+) {
     let Some(depth) = depth.checked_sub(1) else {
         return;
     };
+    let is_marked = blocks.text("type") == Some(Text(b"mrkdwn"));
     for (key, value) in blocks.elements().map_while(Result::ok) {
         match value {
-            Value::Document(inner) | Value::Array(inner) => self::blocks(inner, depth, out),
+            Value::Document(inner) | Value::Array(inner) => {
+                self::blocks(inner, depth, message, plain, out);
+            }
+            Value::String(_) if key.0 == b"text" && is_marked => {
+                rich(None, Some(value), message, plain, out);
+            }
             Value::String(_)
                 if matches!(
                     key.0,
@@ -103,6 +133,28 @@ fn blocks(blocks: Doc<'_>, depth: usize, out: &mut String) {
             }
             _ => {}
         }
+    }
+}
+
+/// A text with marks, which are left out.
+fn rich(
+    md: Option<Value<'_>>,
+    typed: Option<Value<'_>>,
+    message: &Message<'_>,
+    plain: &mut Plain,
+    out: &mut String,
+) {
+    let Some(typed) = typed.and_then(Value::text).filter(|text| !text.is_empty()) else {
+        return;
+    };
+    let before = out.len();
+    if before > 0 {
+        out.push('\n');
+    }
+    let begin = out.len();
+    plain.part(md.and_then(Value::array), typed, message, out);
+    if out.len() == begin {
+        out.truncate(before);
     }
 }
 
@@ -140,7 +192,17 @@ mod tests {
             ),
             (
                 doc! {"msg": "[ ](https://x) yes", "attachments": [{"message_link": "https://x", "text": "quoted"}]},
-                "[ ](https://x) yes",
+                "yes",
+            ),
+            (
+                doc! {"msg": "*un*~broken~ [site](https://x.org) `a*b`", "attachments": [{
+                    "text": "_so_", "fields": [{"title": "*T*", "value": "*v*"}],
+                }], "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "*Vote*"}}]},
+                "unbroken site (https://x.org) a*b\nso\n*T*\nv\nVote",
+            ),
+            (
+                doc! {"msg": "*raw*", "md": [{"type": "PARAGRAPH", "value": [{"type": "PLAIN_TEXT", "value": "stored"}]}]},
+                "stored",
             ),
             (
                 doc! {"msg": "", "attachments": [{
@@ -159,8 +221,11 @@ mod tests {
         ];
         for (doc, expected) in cases {
             let bytes = doc.to_vec().unwrap();
-            let mut out = String::new();
-            visible(&Message::read(&bytes), &mut out);
+            let message = Message::read(&bytes);
+            let (mut out, mut said) = (String::new(), String::new());
+            let mut plain = Plain::default();
+            plain.message(&message, &mut said);
+            visible(&message, &said, &mut plain, &mut out);
             assert_eq!(out, *expected, "{doc}");
         }
     }

@@ -27,6 +27,7 @@ pub(super) fn cut(text: &[u8], limit: usize) -> (&[u8], usize) {
 impl<O: Output> Body<'_, O> {
     /// The text of the message.
     pub(super) fn words(&mut self, message: &Message<'_>, kind: Sentence) -> Result<(), O::Error> {
+        self.html.said.clear();
         match kind {
             Sentence::Written => {
                 self.markup("<div class=\"text\" dir=\"auto\">");
@@ -58,7 +59,11 @@ impl<O: Output> Body<'_, O> {
             _ => {}
         }
         let md = message.get(Field::Md).and_then(Value::array);
-        self.rich(md, message.text(Field::Msg))
+        self.rich(md, message.text(Field::Msg))?;
+        if self.html.info.search {
+            self.html.texts.plain(&mut self.html.said);
+        }
+        Ok(())
     }
 
     /// A text with its markup, parsed (`md`) or as written; nothing when it is empty.
