@@ -23,6 +23,82 @@ const follow = async (link) => {
   await link.page().waitForURL(href);
 };
 
+/** The message that the address names is there and on the screen. */
+const arrived = async (id, on = page) => {
+  const target = on.locator(":target");
+  assert.equal(await target.getAttribute("id"), `m-${id}`);
+  await target.waitFor({ state: "visible" });
+  assert.ok(await target.evaluate((one) => {
+    const { top, bottom } = one.getBoundingClientRect();
+    return top < innerHeight && bottom > 0;
+  }), `${id} is not on the screen`);
+};
+
+// What a reader does in the same way with script and without.
+
+/** From the first message of a long thread to its page, to a reply in the room, and back to the thread. */
+const throughLongThread = async (on) => {
+  await on.goto(address(directory, entry, "m-longRoot"));
+  const replies = on.locator("#m-longRoot details.thread");
+  assert.match(await replies.locator("summary").textContent(), /^60 replies/);
+  await replies.locator("summary").click();
+  assert.equal(await replies.locator("ol a").count(), 5);
+  await follow(replies.locator("a").filter({ hasText: "All 60 replies" }));
+  assert.match(on.url(), /-thread-1\.html$/);
+  const thread = on.url();
+  assert.equal(await on.locator("article").count(), 61);
+  assert.equal(await on.locator("article").first().getAttribute("id"), "m-longRoot");
+  assert.match(await on.locator("h1").textContent(), /novel/);
+  const reply = on.locator("#m-longReply42");
+  await follow(reply.locator("a").filter({ hasText: "In the room" }));
+  assert.match(on.url(), /-\d+\.html#m-longReply42$/);
+  await arrived("longReply42", on);
+  assert.match(await on.locator(":target").textContent(), /chapter 42/);
+  await follow(on.locator(":target a").filter({ hasText: "whole thread" }));
+  assert.equal(on.url(), thread);
+  await follow(on.locator("#m-longRoot a").filter({ hasText: "In the room" }));
+  await arrived("longRoot", on);
+};
+
+/** From the entry page to the calendar, and from there to days on the first page and on the last. */
+const throughCalendar = async (on) => {
+  for (const day of ["2016-01-05", "2020-01-03"]) {
+    await on.goto(address(directory, entry));
+    await on.locator("nav.months summary").click();
+    await follow(on.locator("nav.months a").filter({ hasText: "Calendar" }));
+    assert.match(on.url(), /-calendar\.html$/);
+    assert.equal(await on.locator("h1").textContent(), "Calendar");
+    const cell = on.locator(`main.calendar td a[href$='#d-${day}']`);
+    assert.equal(await cell.textContent(), String(Number(day.slice(-2))));
+    assert.match(await cell.getAttribute("title"), /^\d+ messages?$/);
+    await follow(cell);
+    const heading = on.locator("h2:target");
+    await heading.waitFor({ state: "visible" });
+    assert.equal(await heading.locator("time").first().getAttribute("datetime"), day);
+    assert.ok(await heading.evaluate((one) => one.getBoundingClientRect().top < innerHeight));
+  }
+};
+
+const throughQuotes = async (on) => {
+  const last = messagePage("quoteFar");
+  for (const [id, of] of [["quoteFar", "zebra"], ["quoteNear", "longReply05"]]) {
+    await on.goto(address(directory, last, `m-${id}`));
+    const quote = on.locator(`#m-${id}`);
+    await follow(quote.locator("blockquote.quote a:has(time)"));
+    await arrived(of, on);
+    assert.match(on.url(), new RegExp(`#m-${of}$`));
+    // The link that made the quote says nothing that the quote does not.
+    await on.goto(address(directory, last, `m-${id}`));
+    assert.equal(await quote.locator("a[href^='https:']").count(), 0);
+  }
+  const elsewhere = on.locator("#m-quoteElsewhere blockquote.quote a:has(time)");
+  assert.match(await elsewhere.getAttribute("href"), /^https:.*msg=notHere$/);
+};
+
+/** The page of the room that a message stands on. */
+const messagePage = (id) => fs.readdirSync(directory).find((name) => name.endsWith(".html") && !name.includes("-thread-")
+  && fs.readFileSync(`${directory}/${name}`, "utf8").includes(`id="m-${id}"`));
+
 /** Types a search and gives its count, and the ids of the messages that its first results lead to. */
 const search = async ({ text = "", author = "", from = "", to = "", order = "newest" }) => {
   await page.locator("#search").focus();
@@ -74,13 +150,7 @@ check("pages lead to each other", async () => {
 
 check("a permalink shows its message", async () => {
   for (const id of [messages[0]._id, messages.at(-1)._id]) {
-    let name = entry;
-    for (const other of fs.readdirSync(directory).filter((one) => one.endsWith(".html"))) {
-      if (fs.readFileSync(`${directory}/${other}`, "utf8").includes(`id="m-${id}"`)) {
-        name = other;
-      }
-    }
-    await open(name, `m-${id}`);
+    await open(messagePage(id), `m-${id}`);
     const target = page.locator(":target");
     assert.equal(await target.getAttribute("id"), `m-${id}`);
     await target.waitFor({ state: "visible" });
@@ -98,6 +168,28 @@ check("a reply leads to its thread's first message on another page", async () =>
   await follow(reply.locator("a[href$='m-threadRoot']").first());
   assert.equal(here(), entry);
   assert.equal(await page.locator(":target").getAttribute("id"), "m-threadRoot");
+});
+
+check("a first message leads to its reply on another page", async () => {
+  await open(entry, "m-threadRoot");
+  const replies = page.locator("#m-threadRoot details.thread");
+  assert.equal(await replies.locator("ol").isVisible(), false);
+  await replies.locator("summary").click();
+  await follow(replies.locator("a[href$='#m-threadReply']"));
+  assert.notEqual(here(), entry);
+  await arrived("threadReply");
+});
+
+check("a long thread has a page of its own, and it and the room lead to each other", async () => {
+  await throughLongThread(page);
+});
+
+check("the calendar leads to a day", async () => {
+  await throughCalendar(page);
+});
+
+check("a quote leads to its message where that is in the export", async () => {
+  await throughQuotes(page);
 });
 
 check("words are folded as the index was", async () => {
@@ -256,7 +348,7 @@ check("colours are switched and kept", async () => {
 
 check("nothing is wider than a narrow screen", async () => {
   await page.setViewportSize({ width: 320, height: 640 });
-  for (const name of [entry, ...pagesOf("-2.html")]) {
+  for (const name of [entry, ...pagesOf("-2.html"), ...pagesOf("-thread-1.html"), ...pagesOf("-calendar.html")]) {
     await open(name);
     await page.locator("#search").focus();
     await page.locator("#search-author").waitFor();
@@ -269,20 +361,24 @@ check("nothing is wider than a narrow screen", async () => {
 const pagesOf = (end) => fs.readdirSync(directory).filter((name) => name.endsWith(end));
 
 check("axe finds nothing serious", async () => {
-  // One of each kind: entry, further page, calendar, thread.
-  const names = new Set([entry, ...pagesOf("-2.html").slice(0, 1), ...pagesOf("calendar.html").slice(0, 1),
-    ...fs.readdirSync(directory).filter((name) => /thread/.test(name) && name.endsWith(".html")).slice(0, 1)]);
+  // One of each kind, with what only it has: a check of a page that is not there would find nothing.
+  const base = entry.replace(/\.html$/, "");
+  const kinds = [[entry, "nav.months"], [`${base}-2.html`, "nav.pages"], [`${base}-calendar.html`, "main.calendar td a"],
+    [`${base}-thread-1.html`, "article.again"], [messagePage("quoteFar"), "blockquote.quote"]];
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme });
-    for (const name of names) {
+    for (const [name, has] of kinds) {
       await open(name);
+      assert.ok(await page.locator(has).count() > 0, `${name} is no page with ${has}`);
+      await page.evaluate(() => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
       if (name === entry) {
         await search({ text: "pineapple" });
       }
       // What is said of sixty messages holds for the rest: colours of thousands take minutes.
-      await page.evaluate(() => [...document.querySelectorAll("article.m")].slice(60).forEach((one) => one.remove()));
+      await page.evaluate(() => [...document.querySelectorAll("article.m")].slice(30, -30).forEach((one) => one.remove()));
       await page.evaluate(axe);
-      const { violations } = await page.evaluate(() => window.axe.run({ resultTypes: ["violations"] }));
+      const { violations, passes } = await page.evaluate(() => window.axe.run({ resultTypes: ["violations", "passes"] }));
+      assert.ok(passes.some(({ id }) => id === "color-contrast"), `${name}, ${colorScheme}: axe looked at nothing`);
       const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical")
         .map(({ id, nodes }) => `${id}: ${nodes.length} like ${nodes[0].html.slice(0, 200)} ${nodes[0].failureSummary}`);
       assert.deepEqual(bad, [], `${name}, ${colorScheme}`);
@@ -307,6 +403,13 @@ check("without script pages read and navigate", async () => {
   await follow(still.locator("#m-threadReply a[href$='m-threadRoot']").first());
   assert.match(still.url(), /#m-threadRoot$/);
   assert.equal(await still.locator("#m-threadRoot").isVisible(), true);
+  await still.locator("#m-threadRoot summary").click();
+  await follow(still.locator("#m-threadRoot details.thread a[href$='#m-threadReply']"));
+  assert.notEqual(still.url().split("#")[0], address(directory, entry));
+  await arrived("threadReply", still);
+  await throughLongThread(still);
+  await throughCalendar(still);
+  await throughQuotes(still);
   assert.deepEqual(faults, []);
 });
 

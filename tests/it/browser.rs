@@ -53,7 +53,63 @@ fn messages() -> Vec<Document> {
     encrypted.insert("t", "e2e");
     encrypted.insert("u", doc! {"_id": "eve", "username": "eve"});
     all.extend([root, reply, encrypted]);
+    all.extend(long_thread());
+    all.extend(quotes());
     all
+}
+
+/// More replies than the first message of a thread lists, all of them on the room's last page.
+fn long_thread() -> Vec<Document> {
+    let by_grace = |id: &str, ts, text: &str| {
+        let mut message = said(id, ts, text);
+        message.insert("u", doc! {"_id": "grace", "username": "grace"});
+        message
+    };
+    let mut all = vec![by_grace(
+        "longRoot",
+        BEFORE + 30 * DAY,
+        "a **novel** in parts",
+    )];
+    for number in 0..60_i64 {
+        let mut reply = by_grace(
+            &format!("longReply{number:02}"),
+            AFTER + 2 * DAY + number * 60_000,
+            &format!("chapter {number}"),
+        );
+        reply.insert("tmid", "longRoot");
+        all.push(reply);
+    }
+    all
+}
+
+/// A quote of a message on another page, one of a message on the same page, and one of a message elsewhere.
+fn quotes() -> Vec<Document> {
+    [
+        ("quoteFar", "zebra", BEFORE),
+        ("quoteNear", "longReply05", AFTER + 2 * DAY + 5 * 60_000),
+        ("quoteElsewhere", "notHere", BEFORE),
+    ]
+    .into_iter()
+    .zip(1..)
+    .map(|((id, of, ts), number)| {
+        let link = format!("https://chat.example.org/channel/big?msg={of}");
+        let mut quote = said(
+            id,
+            AFTER + 3 * DAY + number * 60_000,
+            &format!("[ ]({link}) quoting{number}"),
+        );
+        quote.insert("u", doc! {"_id": "grace", "username": "grace"});
+        quote.insert(
+            "attachments",
+            [doc! {
+                "author_name": "ada", "text": "as it was said", "message_link": link,
+                "ts": DateTime::from_millis(ts),
+            }]
+            .as_slice(),
+        );
+        quote
+    })
+    .collect()
 }
 
 fn export(dump: &Path, format: &str, zip: &Path) {
