@@ -62,7 +62,7 @@ impl Ledger {
             "PRAGMA journal_mode = OFF;
              PRAGMA synchronous = OFF;
              PRAGMA locking_mode = EXCLUSIVE;
-             PRAGMA cache_size = -1024;
+             PRAGMA cache_size = -512;
              CREATE TABLE name (folded TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
              CREATE TABLE file (id TEXT PRIMARY KEY, entry TEXT, size INTEGER, reason TEXT) WITHOUT ROWID;
              CREATE TABLE missing (message TEXT, file TEXT, name TEXT, reason TEXT);

@@ -11,7 +11,7 @@ use crate::store::outline::Place;
 /// Pages whose first instants are kept in memory: with more, every second one is let go.
 const KEPT: usize = 4096;
 /// Bytes of the set of ids that tells whether a message is in the export at all.
-const IDS: usize = 2 << 20;
+const IDS: usize = 1 << 20;
 
 /// Cuts pages: takes places in order, and keeps the bounds of pages in the ledger.
 pub(super) struct Cutter {

@@ -21,11 +21,11 @@ use crate::store::order::{instant, push_instant, push_text};
 use crate::store::outline::Place;
 
 /// Bytes that sorting replies may hold.
-const SORT_BUDGET: usize = 4 << 20;
+const SORT_BUDGET: usize = 1 << 20;
 /// Bytes that sorting first messages, and messages for pages of threads, may hold each.
-const SMALL_BUDGET: usize = 1 << 20;
+const SMALL_BUDGET: usize = 256 << 10;
 /// Bytes of the set of first messages.
-const FIRSTS: usize = 1 << 20;
+const FIRSTS: usize = 256 << 10;
 /// Bytes of a name or an id that are kept.
 const NAME: usize = 240;
 
@@ -118,7 +118,7 @@ fn join(
     ledger: &Ledger,
 ) -> Result<File, ExportError> {
     let failed = ExportError::Spool;
-    let mut spool = BufWriter::with_capacity(256 << 10, spool);
+    let mut spool = BufWriter::with_capacity(64 << 10, spool);
     let (mut offset, mut number) = (0, 0);
     let mut firsts = firsts.read().map_err(failed)?;
     let mut first = own(&mut firsts)?;

@@ -7,7 +7,7 @@ use super::order::{Marks, MessageKey};
 use super::{MessageCursor, StoreError};
 
 /// Places that travel together.
-const BATCH: usize = 4096;
+const BATCH: usize = 1024;
 
 /// A message's place in the order of its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
