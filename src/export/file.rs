@@ -22,7 +22,7 @@ use super::report::{ExportReport, MessagePlace, Oddities, TOOL, write_manifest};
 use super::request::{ExportRequest, Format};
 use super::search::Search;
 use super::threads::{self, Collector};
-use super::{ExportError, Job, attachments};
+use super::{ExportError, Job, attachments, markup};
 use crate::blob::BlobStore;
 use crate::mail::dates::Dates;
 use crate::store::{DocBatch, MessageQuery, MessageSource, RoomId, Selection};
@@ -247,21 +247,25 @@ impl FileExport {
                 let entry = archive.ledger.reserve_name(&wanted)?;
                 Renderer::Json(JsonLines::new(entry, request.raw))
             }
-            Format::Html => Renderer::Html(Box::new(PagedHtml::new(ExportInfo {
-                room: request.room.clone(),
-                tool: TOOL.to_owned(),
-                from: request.window.from,
-                to: request.window.to,
-                exported_at: request.exported_at,
-                files: report.files.packed,
-                missing: report.files.missing,
-                zone: request.zone.clone(),
-                search: request.search,
-                locale: request.locale,
-                style: request.style.clone(),
-                exported_by: request.exported_by.clone(),
-                pages: archive.pages.as_ref().map_or(1, PageIndex::pages),
-            }))),
+            Format::Html => {
+                let options = Handle::current().block_on(markup::options(&*self.source))?;
+                let html = PagedHtml::new(ExportInfo {
+                    room: request.room.clone(),
+                    tool: TOOL.to_owned(),
+                    from: request.window.from,
+                    to: request.window.to,
+                    exported_at: request.exported_at,
+                    files: report.files.packed,
+                    missing: report.files.missing,
+                    zone: request.zone.clone(),
+                    search: request.search,
+                    locale: request.locale,
+                    style: request.style.clone(),
+                    exported_by: request.exported_by.clone(),
+                    pages: archive.pages.as_ref().map_or(1, PageIndex::pages),
+                });
+                Renderer::Html(Box::new(html.with_markup(options)))
+            }
             Format::Eml | Format::Mbox => Renderer::Mails(Box::new(Mails::new(
                 mails::Parts {
                     source: Arc::clone(&self.source),

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use bson::{Bson, doc};
 use export_room::store::dump::Dump;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use transcript::markup::{Markup, Node, Options, Tag, Target};
 use transcript::message::{Field, Message};
 
-use crate::support::dump::shared_workspace;
+use crate::support::cli::{entries, run, text};
+use crate::support::dump::{DumpBuilder, Form, shared_workspace};
 
 /// Parts of the grammar, and texts that were written to reach its corners.
 const CORPUS: &str = include_str!("../markup.json");
@@ -151,28 +153,28 @@ fn container(markup: &Markup, tag: Tag, value: &Value) -> Value {
 }
 
 fn leaf(markup: &Markup, node: Node) -> Value {
-    let text = |span| markup.str(span);
+    let shown = |span| markup.str(span);
     match node {
-        Node::Text(span) => json!({"type": "PLAIN_TEXT", "value": text(span)}),
+        Node::Text(span) => json!({"type": "PLAIN_TEXT", "value": shown(span)}),
         Node::LineBreak => json!({"type": "LINE_BREAK"}),
-        Node::Code(span) => json!({"type": "INLINE_CODE", "value": text(span)}),
+        Node::Code(span) => json!({"type": "INLINE_CODE", "value": shown(span)}),
         Node::CodeBlock { language, lines } => {
             let language = if language.is_empty() {
                 "none"
             } else {
-                text(language)
+                shown(language)
             };
-            json!({"type": "CODE", "language": language, "value": text(lines)})
+            json!({"type": "CODE", "language": language, "value": shown(lines)})
         }
-        Node::User(span) => json!({"type": "MENTION_USER", "value": text(span)}),
-        Node::Channel(span) => json!({"type": "MENTION_CHANNEL", "value": text(span)}),
+        Node::User(span) => json!({"type": "MENTION_USER", "value": shown(span)}),
+        Node::Channel(span) => json!({"type": "MENTION_CHANNEL", "value": shown(span)}),
         Node::Emoji { text: span, code } => {
-            json!({"type": "EMOJI", "value": text(span), "shortCode": markup.code(code)})
+            json!({"type": "EMOJI", "value": shown(span), "shortCode": markup.code(code)})
         }
-        Node::Unicode(span) => json!({"type": "EMOJI", "unicode": text(span)}),
+        Node::Unicode(span) => json!({"type": "EMOJI", "unicode": shown(span)}),
         Node::Color(color) => json!({"type": "COLOR", "value": color}),
-        Node::Math(span) => json!({"type": "INLINE_KATEX", "value": text(span)}),
-        Node::MathBlock(span) => json!({"type": "KATEX", "value": text(span)}),
+        Node::Math(span) => json!({"type": "INLINE_KATEX", "value": shown(span)}),
+        Node::MathBlock(span) => json!({"type": "KATEX", "value": shown(span)}),
         Node::Time { seconds, form } => {
             json!({"type": "TIMESTAMP", "timestamp": seconds, "format": form.letter().to_string()})
         }
@@ -276,4 +278,74 @@ fn ours_and_rocket_chats_parser_agree_on_the_full_workspace() {
     let jobs = texts_of(&workspace.join("rocketchat"), 20_000);
     assert!(jobs.len() > 10_000, "{} texts", jobs.len());
     assert_eq!(compare(&jobs), BTreeSet::new());
+}
+
+#[test]
+fn settings_of_the_workspace_decide_about_texts_as_typed() {
+    let place = tempfile::tempdir().unwrap();
+    let page = |name: &str, settings: &[(&str, Bson)]| {
+        let mut dump = DumpBuilder::new();
+        dump.add("rocketchat_room", &doc! {"_id": "R", "t": "c", "name": "r"});
+        dump.add(
+            "rocketchat_message",
+            &doc! {
+                "_id": "m", "rid": "R", "ts": bson::DateTime::from_millis(SENT), "u": {"_id": "a", "username": "a"},
+                "msg": "$x^2$ \\(y\\) color:#ff8800\nhttp://wiki.intranet/start *bold*",
+            },
+        );
+        for (id, value) in settings {
+            dump.add("rocketchat_settings", &doc! {"_id": *id, "value": value});
+        }
+        let directory = place.path().join(name);
+        std::fs::create_dir(&directory).unwrap();
+        let dump = dump.write(Form::ArchiveGzip, &directory);
+        let zip = directory.join("out.zip");
+        let workspace = format!("dump:{}", text(&dump));
+        let ran = run(&[
+            "export",
+            "--workspace",
+            &workspace,
+            "--room",
+            "R",
+            "--format",
+            "html",
+            "--output",
+            text(&zip),
+        ]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        String::from_utf8(entries(&zip)["R.html"].clone()).unwrap()
+    };
+    let (dollar, parenthesis) = (">x^2</code>", ">y</code>");
+    let (color, link) = ("fill=\"#ff8800\"", "href=\"http://wiki.intranet/start\"");
+
+    let usual = page("usual", &[]);
+    assert!(
+        usual.contains("<strong>bold</strong>")
+            && usual.contains(parenthesis)
+            && usual.contains(color)
+    );
+    assert!(!usual.contains(dollar) && !usual.contains(link));
+
+    let other = page(
+        "other",
+        &[
+            ("HexColorPreview_Enabled", false.into()),
+            ("Katex_Dollar_Syntax", true.into()),
+            ("Katex_Parenthesis_Syntax", false.into()),
+            ("Message_CustomDomain_AutoLink", "example, Intranet".into()),
+        ],
+    );
+    assert!(
+        other.contains("<strong>bold</strong>") && other.contains(dollar) && other.contains(link)
+    );
+    assert!(!other.contains(parenthesis) && !other.contains(color));
+
+    let none = page(
+        "none",
+        &[
+            ("Katex_Enabled", false.into()),
+            ("Katex_Dollar_Syntax", true.into()),
+        ],
+    );
+    assert!(!none.contains(dollar) && !none.contains(parenthesis) && none.contains(color));
 }

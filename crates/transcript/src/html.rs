@@ -8,6 +8,7 @@
 pub(crate) mod body;
 mod calendar;
 pub(crate) mod escape;
+mod highlight;
 mod markup;
 mod page;
 mod threads;

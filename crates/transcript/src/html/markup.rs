@@ -7,7 +7,7 @@
 use jiff::civil::DateTime;
 
 use super::body::link;
-use super::{PagedHtml, escape};
+use super::{PagedHtml, escape, highlight};
 use crate::bson::{Doc, Text, Value};
 use crate::markup::{Markup, Node, Options, Tag, Target, TimeForm, emoji as emoji_table};
 use crate::message::{Field, Message};
@@ -270,7 +270,9 @@ impl Writer<'_> {
                 if !language.is_empty() {
                     self.element(" data-language=\"", language, "\"");
                 }
-                self.element("><code>", self.markup.str(lines), "</code></pre>");
+                self.out.extend_from_slice(b"><code>");
+                highlight::code(self.out, language, self.markup.str(lines));
+                self.out.extend_from_slice(b"</code></pre>");
             }
             Node::CodeBlock { lines, .. } => {
                 self.element("<code>", self.markup.str(lines), "</code>");
