@@ -66,7 +66,7 @@ fn content(article: &str) -> String {
 }
 
 /// The words that a text shows. Left out is what markup turns into something else: short codes of emoji, languages of
-/// code, colours, timestamps, numbers and boxes of lists.
+/// code, colours, timestamps, numbers and boxes of lists; and the links before the text that stand for its quotes.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     for line in text.lines() {
@@ -85,7 +85,7 @@ fn words(text: &str) -> Vec<String> {
         if line.starts_with("```") {
             continue;
         }
-        let line = without_short_codes(line).replace("[x]", "");
+        let line = without_short_codes(without_quotes(line)).replace("[x]", "");
         for token in line.split_whitespace() {
             if token.contains("color:#") || token.contains("<t:") {
                 continue;
@@ -99,6 +99,17 @@ fn words(text: &str) -> Vec<String> {
         }
     }
     words
+}
+
+fn without_quotes(line: &str) -> &str {
+    let mut rest = line;
+    while let Some((_, after)) = rest
+        .strip_prefix("[ ](")
+        .and_then(|link| link.split_once(')'))
+    {
+        rest = after.trim_start();
+    }
+    rest
 }
 
 fn without_short_codes(line: &str) -> String {
