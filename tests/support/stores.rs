@@ -114,7 +114,7 @@ impl Store {
             command.args(["-port", &port.to_string(), "-log-level", "error"]);
             command.args(["-public-host", &format!("127.0.0.1:{port}")]);
             command.args(["-external-url", &url]);
-            let child = ending_with_us(&command).spawn().unwrap();
+            let child = ending_with_us(&command);
             let store = Self {
                 kind,
                 url,
@@ -334,13 +334,21 @@ impl Store {
     }
 }
 
-/// A command whose process ends with this one, however this one ends: setpriv(1) sets the signal of prctl(2).
-fn ending_with_us(command: &Command) -> Command {
+/// Starts a process that ends with this one, however this one ends: setpriv(1) sets the signal of prctl(2). The signal
+/// comes when the thread ends that started the process, so that a thread of its own does and stays.
+fn ending_with_us(command: &Command) -> Child {
     let mut with = Command::new("setpriv");
     with.args(["--pdeathsig", "KILL", "--"])
         .arg(command.get_program())
         .args(command.get_args())
         .stdin(Stdio::null())
         .stdout(Stdio::null());
-    with
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        sender.send(with.spawn().unwrap()).unwrap();
+        loop {
+            std::thread::park();
+        }
+    });
+    receiver.recv().unwrap()
 }
