@@ -69,7 +69,7 @@ pub(super) struct ExportOptions {
     /// Directory of the files that the server kept in a FileSystem store.
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
-    /// A configuration file that says how file stores are reached, in [blobs], [s3], [gcs] and [webdav]
+    /// A configuration file that says how file stores are reached, in its sections `blobs`, `s3`, `gcs` and `webdav`
     /// [default: /etc/export-room.toml, when it is there].
     #[arg(long, env = "EXPORT_ROOM_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,

@@ -24,7 +24,7 @@ const SORTER: usize = 1 << 20;
 const FILE: usize = 64 << 10;
 const FILES: u64 = 1024;
 /// The list of a term that fills a file of its own is cut where it has so many bytes.
-const PART: usize = 1 << 20;
+const PART: usize = 512 << 10;
 
 /// An index under construction.
 pub(super) struct Search {

@@ -324,7 +324,7 @@ fn check_page(
 ) {
     const TAGS: &str = "!DOCTYPE html head meta title body header h1 p dl div dt dd nav a main h2 h3 time article section \
                         span b i s u bdi br ul ol li img blockquote details summary footer strong em del code pre kbd \
-                        small q table thead tbody tr th td caption hr svg path rect video audio figure figcaption";
+                        small q table thead tbody tr th td caption hr svg path rect video audio figure figcaption label input";
     for part in page.split('<').skip(1) {
         let tag = part
             .trim_start_matches('/')
@@ -346,6 +346,8 @@ fn check_page(
                 [
                     "class",
                     "data-calendar",
+                    "data-language",
+                    "type",
                     "data-search",
                     "id",
                     "title",

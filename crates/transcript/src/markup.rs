@@ -2,7 +2,7 @@
 //!
 //! Responsible for what the marks in a text mean. A message carries its text parsed (`md`, contract §5.10) or only as it
 //! was typed (`msg`); both are read into the same flat sequence of [`Node`]s. Not for how they look: that is
-//! `html/markup.rs` for pages and [`plain`] for mails and the search index.
+//! `html/markup.rs` for pages and `plain` for mails and the search index.
 //!
 //! A [`Markup`] keeps its buffers from text to text, so that ordinary messages are read without allocating. Depth, nodes
 //! and length are limited, and so is the work on a text: what is beyond is cut with [`Node::Cut`] or left as plain text,
