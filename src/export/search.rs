@@ -19,12 +19,12 @@ use crate::sort::Sorter;
 use segment::{ENDS, Segment};
 
 /// Memory of the sort.
-const SORTER: usize = 1 << 20;
+const SORTER: usize = 512 << 10;
 /// A file of terms has at least this many bytes of them, and about this many exist at most.
 const FILE: usize = 64 << 10;
 const FILES: u64 = 1024;
 /// The list of a term that fills a file of its own is cut where it has so many bytes.
-const PART: usize = 512 << 10;
+const PART: usize = 1 << 20;
 
 /// An index under construction.
 pub(super) struct Search {

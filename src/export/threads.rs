@@ -21,7 +21,7 @@ use crate::store::order::{instant, push_instant, push_text};
 use crate::store::outline::Place;
 
 /// Bytes that sorting replies may hold.
-const SORT_BUDGET: usize = 1 << 20;
+const SORT_BUDGET: usize = 512 << 10;
 /// Bytes that sorting first messages, and messages for pages of threads, may hold each.
 const SMALL_BUDGET: usize = 256 << 10;
 /// Bytes of the set of first messages.

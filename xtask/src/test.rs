@@ -20,6 +20,9 @@ const ASKS: &str = "shared_workspace(";
 /// Where that dump lies, from the root of the repository.
 const FULL_WORKSPACE: &str = "../shared/data/workspace";
 
+/// Measures the peak of whole exports, to a megabyte: beside others, how far threads run ahead of each other is chance.
+const MEMORY: &str = "memory::";
+
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let installed = tools::for_tests()?;
     let ran = run::fresh_directory("xtask-test")?.join("full-workspace-ran");
@@ -28,14 +31,26 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let chosen = arguments
         .strip_prefix(&["--".to_owned()])
         .unwrap_or(arguments);
-    run::visibly(
-        run::cargo()
-            .args(["test", "--locked", "--workspace"])
-            .args(chosen)
-            .env("EXPORT_ROOM_PYTHON", &installed.python)
-            .env("EXPORT_ROOM_NODE_MODULES", &installed.node_modules)
-            .env("EXPORT_ROOM_SHARED_RAN", &ran),
-    )?;
+    let test = |arguments: &[&str], chosen: &[String]| {
+        run::visibly(
+            run::cargo()
+                .args(["test", "--locked"])
+                .args(arguments)
+                .args(chosen)
+                .env("EXPORT_ROOM_PYTHON", &installed.python)
+                .env("EXPORT_ROOM_NODE_MODULES", &installed.node_modules)
+                .env("EXPORT_ROOM_SHARED_RAN", &ran),
+        )
+    };
+    if chosen.is_empty() {
+        test(&["--workspace", "--", "--skip", MEMORY], chosen)?;
+        test(
+            &["--package", "export-room", "--test", "it", MEMORY],
+            chosen,
+        )?;
+    } else {
+        test(&["--workspace"], chosen)?;
+    }
 
     if !chosen.is_empty() {
         println!("Only a part of the tests ran.");

@@ -15,7 +15,7 @@ const ARENA: usize = 1 << 20;
 /// Bytes of terms before it is full.
 const TEXTS: usize = 512 << 10;
 /// Bytes of one term's positions before it is full: what is spilled at once is not cut again.
-const LIST: u32 = 128 << 10;
+const LIST: u32 = 256 << 10;
 /// The first chunk of a term, and the largest: each is twice as long as the one before.
 const CHUNK: std::ops::RangeInclusive<usize> = 16..=512;
 /// Where the next chunk begins, at the beginning of each.
