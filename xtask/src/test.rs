@@ -31,11 +31,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let chosen = arguments
         .strip_prefix(&["--".to_owned()])
         .unwrap_or(arguments);
-    let test = |arguments: &[&str], chosen: &[String]| {
+    let pass = |flags: &[&str], chosen: &[String]| {
         run::visibly(
             run::cargo()
                 .args(["test", "--locked"])
-                .args(arguments)
+                .args(flags)
                 .args(chosen)
                 .env("EXPORT_ROOM_PYTHON", &installed.python)
                 .env("EXPORT_ROOM_NODE_MODULES", &installed.node_modules)
@@ -43,13 +43,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         )
     };
     if chosen.is_empty() {
-        test(&["--workspace", "--", "--skip", MEMORY], chosen)?;
-        test(
+        pass(&["--workspace", "--", "--skip", MEMORY], chosen)?;
+        pass(
             &["--package", "export-room", "--test", "it", MEMORY],
             chosen,
         )?;
     } else {
-        test(&["--workspace"], chosen)?;
+        pass(&["--workspace"], chosen)?;
     }
 
     if !chosen.is_empty() {
