@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +18,9 @@ use crate::config::{Config, ExportPlace, FileStores};
 use crate::jobs::JobQueue;
 use crate::jobs::sqlite::SqliteQueue;
 use crate::mail::Mailer;
+use crate::mail::messages::Reader;
 use crate::store::batches::blocking;
-use crate::store::directory::Directory;
+use crate::store::directory::{Directory, Settings, User};
 use crate::store::dump::{Dump, DumpSource};
 use crate::store::sqlite::{self, ImportOutcome, ImportProgress, SqliteDirectory, SqliteSource};
 use crate::store::user_data::UserDataFiles;
@@ -80,6 +82,18 @@ impl Service {
             Arc::clone(&self.directory),
             self.config.security.admin_override,
         )
+    }
+
+    /// For whom mails and exports of a user are written. The zone of those whose own is not known is `export.timezone`, else
+    /// the workspace's, else UTC.
+    pub async fn reader(&self, user: Option<&User>) -> Result<Reader, StoreError> {
+        let zone = if let Some(zone) = &self.config.export.timezone {
+            zone.clone()
+        } else {
+            let settings = self.directory.settings(&Settings::TIME_ZONE).await?;
+            settings.time_zone().unwrap_or(TimeZone::UTC)
+        };
+        Ok(Reader::of(user, &zone, self.clock.now()))
     }
 
     /// How users reach this server, without a slash at the end: `http.site_url`, else the workspace's `Site_Url`

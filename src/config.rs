@@ -231,9 +231,9 @@ pub struct Export {
     pub level: u8,
     /// Deflate threads; 0 is one per core.
     pub threads: usize,
-    /// Zone of the times on pages.
+    /// Zone of the times on pages for requesters whose own is not known; `None` is the workspace's.
     #[serde(deserialize_with = "zone")]
-    pub timezone: TimeZone,
+    pub timezone: Option<TimeZone>,
     /// Old versions and deleted messages.
     pub history: bool,
     /// Search in HTML exports.
@@ -879,9 +879,12 @@ fn locale<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Locale>, 
     })
 }
 
-fn zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeZone, D::Error> {
+fn zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TimeZone>, D::Error> {
     let name = String::deserialize(deserializer)?;
-    TimeZone::get(&name).map_err(|_| {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    TimeZone::get(&name).map(Some).map_err(|_| {
         de::Error::custom(format!(
             "`{name}` is no time zone; write one like Europe/Berlin"
         ))

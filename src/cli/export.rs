@@ -31,6 +31,7 @@ use crate::export::report::ExportReport;
 use crate::export::request::{DEFAULT_LEVEL, Edge, ExportRequest, Format, cores, parse_date};
 use crate::export::style;
 use crate::export::target::{Target, Written};
+use crate::store::directory::Settings;
 use crate::store::{MessageSource, Window};
 use crate::telemetry::start_log;
 
@@ -69,7 +70,8 @@ pub(super) struct ExportOptions {
     /// Directory of the files that the server kept in a FileSystem store.
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
-    /// A configuration file that says how file stores are reached, in its sections `blobs`, `s3`, `gcs` and `webdav`
+    /// A configuration file that says how file stores are reached, in its sections `blobs`, `s3`, `gcs` and `webdav`, and
+    /// zone and language of pages, in `export`
     /// [default: /etc/export-room.toml, when it is there].
     #[arg(long, env = "EXPORT_ROOM_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -82,12 +84,13 @@ pub(super) struct ExportOptions {
     /// Threads that compress [default: one per core].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     threads: Option<u16>,
-    /// Time zone of the pages, for example Europe/Berlin.
-    #[arg(long, value_name = "TZ", default_value = "UTC")]
-    timezone: String,
-    /// Language of dates and numbers on the pages: en, en-US, de, fr, es, pt-BR, ru, ja or zh.
-    #[arg(long, value_name = "TAG", default_value = "en")]
-    locale: String,
+    /// Time zone of the pages, for example Europe/Berlin [default: the configured one, else the workspace's, else UTC].
+    #[arg(long, value_name = "TZ")]
+    timezone: Option<String>,
+    /// Language of the pages: en, en-US, de, fr, es, pt-BR, ru, ja or zh [default: the configured one, else the
+    /// workspace's, else en].
+    #[arg(long, value_name = "TAG")]
+    locale: Option<String>,
     /// A style sheet of your own for the pages, put after ours.
     #[arg(long, value_name = "FILE")]
     style: Option<PathBuf>,
@@ -134,8 +137,8 @@ pub(super) enum ProgressOption {
 
 pub(super) async fn run(app: App, options: ExportOptions) -> anyhow::Result<ExitCode> {
     let window = window(options.date_from.as_deref(), options.date_to.as_deref())?;
-    let zone = zone(&options.timezone)?;
-    let locale = locale(&options.locale)?;
+    let asked_zone = options.timezone.as_deref().map(zone).transpose()?;
+    let asked_locale = options.locale.as_deref().map(locale).transpose()?;
     let style = options.style.as_deref().map(read_style).transpose()?;
     let format = match options.format {
         FormatOption::Html => Format::Html,
@@ -162,6 +165,15 @@ pub(super) async fn run(app: App, options: ExportOptions) -> anyhow::Result<Exit
         )
         .await?;
     let room = find_room(&*workspace.source, &options.room).await?;
+    let [reports, custom] = Settings::TIME_ZONE;
+    let wanted = [reports, custom, "Language"];
+    let settings = workspace.source.settings(&wanted).await?;
+    let zone = asked_zone
+        .or(config.export.timezone)
+        .or_else(|| settings.time_zone());
+    let locale = asked_locale
+        .or(config.export.locale)
+        .or_else(|| settings.language());
     let request = ExportRequest {
         window,
         format,
@@ -169,8 +181,8 @@ pub(super) async fn run(app: App, options: ExportOptions) -> anyhow::Result<Exit
         history: options.history,
         raw: options.raw,
         search: !options.no_search,
-        zone,
-        locale,
+        zone: zone.unwrap_or(TimeZone::UTC),
+        locale: locale.unwrap_or_default(),
         style,
         exported_by: options.by.or_else(operator),
         level: options.level,

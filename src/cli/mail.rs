@@ -87,7 +87,7 @@ pub(super) async fn run(app: App, options: MailOptions) -> anyhow::Result<ExitCo
         Some(name) => Some(user(&service, name).await?),
         None => None,
     };
-    let reader = reader(&service, &options, requester.as_ref())?;
+    let reader = reader(&service, &options, requester.as_ref()).await?;
     let (addresses, users): (Vec<&str>, Vec<&str>) = options
         .to
         .iter()
@@ -260,12 +260,12 @@ async fn user(service: &Service, name: &str) -> anyhow::Result<User> {
     }
 }
 
-fn reader(
+async fn reader(
     service: &Service,
     options: &MailOptions,
     requester: Option<&User>,
 ) -> anyhow::Result<Reader> {
-    let own = Reader::of(requester, &service.config.export.timezone);
+    let own = service.reader(requester).await?;
     if options.language.is_none() && options.timezone.is_none() {
         return Ok(own);
     }

@@ -27,7 +27,6 @@ use crate::jobs::{
     Failure, Fence, FileExportWork, Job, JobError, NewJob, Outcome, ReadyMailWork, Settlement, Work,
 };
 use crate::mail::Occasion;
-use crate::mail::messages::Reader;
 use crate::store::directory::User;
 use crate::store::user_data::{FinishedExport, UserDataFile};
 use crate::store::{RoomId, StoreError, Window};
@@ -210,10 +209,7 @@ async fn request(
         history: config.history,
         raw: false,
         search: config.search,
-        zone: Reader::of(Some(owner), &config.timezone)
-            .dates
-            .zone()
-            .clone(),
+        zone: service.reader(Some(owner)).await?.dates.zone().clone(),
         locale: locale(service, owner).await?,
         style: config.style_sheet.clone(),
         exported_by: Some(owner.display_name().to_owned()),
@@ -235,8 +231,7 @@ async fn locale(service: &Service, owner: &User) -> Result<Locale, StoreError> {
         return Ok(locale);
     }
     let settings = service.directory.settings(&["Language"]).await?;
-    let locale = settings.text("Language").and_then(Locale::of);
-    Ok(locale.unwrap_or_default())
+    Ok(settings.language().unwrap_or_default())
 }
 
 /// Why there is no stored file.

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use serde::Serialize;
 use transcript::message::{Anomalies, Anomaly, Message};
-use transcript::time::IsoWriter;
+use transcript::time::{IsoWriter, zone_in_words};
 
 use super::ExportError;
 use super::archive::{Archive, MANIFEST};
@@ -211,7 +211,8 @@ struct Query<'a> {
     history: bool,
     raw: bool,
     search: bool,
-    timezone: &'a str,
+    timezone: String,
+    locale: &'a str,
     level: u8,
 }
 
@@ -249,7 +250,8 @@ pub(super) fn write_manifest<W: Write>(
             history: request.history,
             raw: request.raw,
             search: request.search && request.format == Format::Html,
-            timezone: request.zone.iana_name().unwrap_or("fixed offset"),
+            timezone: zone_in_words(&request.zone),
+            locale: request.locale.tag(),
             level: request.level,
         },
         room: Room {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
+use transcript::time::zone_in_words;
 
 /// Languages, how each writes date and time, and its digit zero. `A` is the half of the day.
 ///
@@ -144,17 +145,18 @@ impl Dates {
 
     /// The zone in words: its name, or how far it is from UTC.
     pub fn zone_in_words(&self) -> String {
-        if let Some(name) = self.zone.iana_name() {
-            return name.to_owned();
-        }
-        let minutes = self
-            .zone
-            .to_fixed_offset()
-            .map_or(0, |offset| offset.seconds() / 60);
-        let sign = if minutes < 0 { '-' } else { '+' };
-        let minutes = minutes.abs();
-        format!("UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+        zone_in_words(&self.zone)
     }
+}
+
+/// The zone of a user with this `utcOffset`, of whom nothing else is known, when `zone` is that of everybody without one.
+/// Who has the offset that `zone` has at this instant, in milliseconds, is taken to be in it, for it knows summer time.
+pub fn zone_of_user(offset: Option<f64>, zone: &TimeZone, now: i64) -> TimeZone {
+    let own = offset.and_then(zone_of_offset).filter(|own| {
+        let now = Timestamp::from_millisecond(now);
+        now.is_ok_and(|now| own.to_offset(now) != zone.to_offset(now))
+    });
+    own.unwrap_or_else(|| zone.clone())
 }
 
 /// The zone of a user's `utcOffset` (contract §5.1): hours, as the user's program last said. The time of the year is not
@@ -175,6 +177,23 @@ pub fn zone_of_offset(hours: f64) -> Option<TimeZone> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_with_the_offset_of_everybodys_zone_has_its_summer_time() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        // 2024-01-15 and 2024-07-15.
+        for (now, offset, expected) in [
+            (1_705_320_000_000, Some(1.0), "Europe/Berlin"),
+            (1_721_044_800_000, Some(2.0), "Europe/Berlin"),
+            (1_721_044_800_000, Some(1.0), "UTC+01:00"),
+            (1_721_044_800_000, Some(5.5), "UTC+05:30"),
+            (1_721_044_800_000, None, "Europe/Berlin"),
+            (1_721_044_800_000, Some(99.0), "Europe/Berlin"),
+        ] {
+            let zone = zone_of_user(offset, &berlin, now);
+            assert_eq!(zone_in_words(&zone), expected, "{offset:?}");
+        }
+    }
 
     #[test]
     fn dates_are_those_of_the_contract() {

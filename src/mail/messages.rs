@@ -19,7 +19,7 @@ use transcript::message::{Field, FileRef, Message, Visibility};
 use transcript::names;
 use transcript::room::RoomInfo;
 
-use super::dates::{Dates, zone_of_offset};
+use super::dates::{Dates, zone_of_user};
 use super::mime::{self, Base64Lines, Part};
 use super::paper::{Paper, fill};
 use super::texts::Texts;
@@ -67,14 +67,11 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A user, with the zone of everybody whose own is not known.
-    pub fn of(user: Option<&User>, zone: &TimeZone) -> Self {
+    /// A user at this instant, in milliseconds, with the zone of everybody whose own is not known.
+    pub fn of(user: Option<&User>, zone: &TimeZone, now: i64) -> Self {
         let language = user.and_then(|user| user.language.as_deref());
         let offset = user.and_then(|user| user.utc_offset);
-        let zone = offset
-            .and_then(zone_of_offset)
-            .unwrap_or_else(|| zone.clone());
-        Self::new(language.unwrap_or("en"), zone)
+        Self::new(language.unwrap_or("en"), zone_of_user(offset, zone, now))
     }
 
     /// A language and a zone.
@@ -687,7 +684,7 @@ pub async fn send_messages(
             request.rid
         ))
     })?;
-    let reader = Reader::of(Some(&owner), &service.config.export.timezone);
+    let reader = service.reader(Some(&owner)).await?;
     let order = Order {
         id: &job.id.0,
         room: &room,

@@ -65,7 +65,7 @@ pub async fn send_notice(
         None => None,
     };
     let site = service.site_url().await?;
-    let reader = Reader::of(Some(&user), &service.config.export.timezone);
+    let reader = service.reader(Some(&user)).await?;
     let mut letter = Letter {
         reader: &reader,
         room: room.as_ref().map_or_else(|| request.rid.clone(), title),

@@ -11,8 +11,10 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bson::Bson;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use transcript::bson::{Doc, Value};
+use transcript::locale::Locale;
 
 use super::fields::{documents_at, id_at, is_true, text_at, texts_at, whole};
 use super::{RawDoc, RoomId, StoreError};
@@ -303,6 +305,9 @@ pub fn setting_value(bytes: &[u8]) -> Option<Bson> {
 pub struct Settings(pub HashMap<String, Bson>);
 
 impl Settings {
+    /// The settings behind [`Settings::time_zone`].
+    pub const TIME_ZONE: [&str; 2] = ["Default_Timezone_For_Reporting", "Default_Custom_Timezone"];
+
     /// A text that is not empty.
     pub fn text(&self, id: &str) -> Option<&str> {
         self.0.get(id)?.as_str().filter(|text| !text.is_empty())
@@ -316,6 +321,20 @@ impl Settings {
             Bson::String(text) => text.parse().ok(),
             _ => None,
         }
+    }
+
+    /// The workspace's time zone: the one of its reports, when that is neither the server's nor each user's own. Ask with
+    /// [`Settings::TIME_ZONE`].
+    pub fn time_zone(&self) -> Option<TimeZone> {
+        if self.text("Default_Timezone_For_Reporting") != Some("custom") {
+            return None;
+        }
+        TimeZone::get(self.text("Default_Custom_Timezone")?.trim()).ok()
+    }
+
+    /// The language of the workspace. Ask for `Language`.
+    pub fn language(&self) -> Option<Locale> {
+        Locale::of(self.text("Language")?)
     }
 
     /// A number, whatever the writer stored it as.

@@ -492,3 +492,101 @@ fn an_export_of_the_server_is_in_the_requesters_zone_and_language_and_wears_the_
         assert!(entry.contains(part), "{part}");
     }
 }
+
+#[test]
+fn zone_and_language_are_the_workspaces_where_nobody_asks_for_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let workspace = |reports: &str, name: &str| {
+        let mut dump = DumpBuilder::new();
+        dump.add(
+            "rocketchat_room",
+            &doc! {"_id": ROOM, "t": "c", "name": "paged"},
+        );
+        dump.add("rocketchat_message", &message("m", START, "hello"));
+        for (id, value) in [
+            ("Default_Timezone_For_Reporting", reports),
+            ("Default_Custom_Timezone", "Asia/Kolkata"),
+            ("Language", "pt_BR"),
+        ] {
+            dump.add("rocketchat_settings", &doc! {"_id": id, "value": value});
+        }
+        let home = directory.path().join(name);
+        std::fs::create_dir(&home).unwrap();
+        format!("dump:{}", text(&dump.write(Form::Directory, &home)))
+    };
+    let (custom, user) = (workspace("custom", "custom"), workspace("user", "user"));
+    let of = |address: &str, format: &str, options: &[&str]| {
+        let zip = directory.path().join("out.zip");
+        let usual = [
+            "export",
+            "--workspace",
+            address,
+            "--room",
+            ROOM,
+            "--format",
+            format,
+            "--force",
+            "-o",
+            text(&zip),
+        ];
+        let ran = run(&[&usual[..], options].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let verified = run(&["verify", text(&zip)]);
+        assert_eq!(verified.code, 0, "{}", verified.stderr);
+        let entries = entries(&zip);
+        let manifest: serde_json::Value =
+            serde_json::from_slice(&entries["manifest.json"]).unwrap();
+        let query = &manifest["query"];
+        let said = [&query["timezone"], &query["locale"]].map(|said| said.as_str().unwrap());
+        (said.map(str::to_owned), entries)
+    };
+    let (said, html) = of(&custom, "html", &[]);
+    assert_eq!(said, ["Asia/Kolkata", "pt-BR"]);
+    let entry = std::str::from_utf8(&html[&format!("{ROOM}.html")]).unwrap();
+    assert!(
+        entry.contains("UTC+05:30</span></h2>") && entry.contains("sexta-feira, 1 de março"),
+        "{entry}"
+    );
+    // Zone and language are of pages: the messages as JSON know neither.
+    let (said, json) = of(&custom, "json", &[]);
+    assert_eq!(said, ["Asia/Kolkata", "pt-BR"]);
+    let asked = ["--timezone", "America/New_York", "--locale", "fr"];
+    let (said, other) = of(&custom, "json", &asked);
+    assert_eq!(said, ["America/New_York", "fr"]);
+    assert_eq!(json["paged.json"], other["paged.json"]);
+    // What the operator has configured comes between the two.
+    let configuration = directory.path().join("own.toml");
+    std::fs::write(&configuration, "[export]\ntimezone = \"Asia/Tokyo\"\n").unwrap();
+    let (said, _) = of(&custom, "html", &["--config", text(&configuration)]);
+    assert_eq!(said, ["Asia/Tokyo", "pt-BR"]);
+    // Each user's own zone, or the server's, is no zone of the workspace.
+    let (said, _) = of(&user, "html", &["--locale", "en"]);
+    assert_eq!(said, ["UTC", "en"]);
+}
+
+#[test]
+fn a_requester_without_zone_and_language_gets_the_workspaces() {
+    let home = changed_home(|dump| {
+        for (id, value) in [
+            ("Default_Timezone_For_Reporting", "custom"),
+            ("Default_Custom_Timezone", "Asia/Kolkata"),
+            ("Language", "de"),
+        ] {
+            dump.add("rocketchat_settings", &doc! {"_id": id, "value": value});
+        }
+    });
+    let server = Server::start_in(home, &[]);
+    let id = server.export(
+        ADMIN,
+        &serde_json::json!({"rid": "GENERAL", "type": "file", "format": "html", "dateFrom": "2000-01-01"}),
+    );
+    assert_eq!(server.ended(ADMIN, &id)["state"], "done");
+    let zip = server.exported().store.join(format!("{id}.zip"));
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&entries(&zip)["manifest.json"]).unwrap();
+    let query = &manifest["query"];
+    assert_eq!(
+        (&query["timezone"], &query["locale"]),
+        (&"Asia/Kolkata".into(), &"de".into())
+    );
+}

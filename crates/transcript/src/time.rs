@@ -156,6 +156,19 @@ impl LocalClock {
     }
 }
 
+/// The zone in words: its name, or how far it is from UTC, the same all year.
+pub fn zone_in_words(zone: &TimeZone) -> String {
+    if let Some(name) = zone.iana_name() {
+        return name.to_owned();
+    }
+    let minutes = zone
+        .to_fixed_offset()
+        .map_or(0, |offset| offset.seconds() / 60);
+    let sign = if minutes < 0 { '-' } else { '+' };
+    let minutes = minutes.abs();
+    format!("UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
 /// The date of a day counted from 1970-01-01.
 pub fn civil_date(day: i64) -> Option<civil::Date> {
     civil::date(1970, 1, 1)
