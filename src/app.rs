@@ -12,16 +12,20 @@ use crate::blob::remote::RemoteStores;
 use crate::blob::user_data::choice::{ExportPlaces, KnownPlace};
 use crate::blob::user_data::remote::RemoteExports;
 use crate::blob::user_data::{UserDataStore, filesystem::UserDataDirectory};
-use crate::blob::{BlobStore, Blobs, RemoteKind, StoreKind, filesystem::FileSystem};
+use crate::blob::{
+    BlobStore, Blobs, RemoteKind, StoreKind, filesystem::FileSystem, gridfs::GridFsFiles,
+};
 use crate::clock::Clock;
 use crate::config::{Config, ExportPlace, FileStores};
 use crate::jobs::JobQueue;
 use crate::jobs::sqlite::SqliteQueue;
 use crate::mail::Mailer;
 use crate::mail::messages::Reader;
+use crate::network::Uri;
 use crate::store::batches::blocking;
 use crate::store::directory::{Directory, Settings, User};
 use crate::store::dump::{Dump, DumpSource};
+use crate::store::mongo::{Load, MongoDatabase, MongoSource};
 use crate::store::sqlite::{self, ImportOutcome, ImportProgress, SqliteDirectory, SqliteSource};
 use crate::store::user_data::UserDataFiles;
 use crate::store::{MessageSource, StoreError};
@@ -133,6 +137,8 @@ pub enum Address {
     Sqlite(PathBuf),
     /// `dump:DIR` or `dump:FILE`.
     Dump(PathBuf),
+    /// `mongodb://…` or `mongodb+srv://…`: a live database.
+    Mongo(Uri),
 }
 
 impl std::str::FromStr for Address {
@@ -140,12 +146,14 @@ impl std::str::FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (scheme, path) = text.split_once(':').unwrap_or(("", text));
+        let shown = Uri::from(text.to_owned());
         match (scheme, path) {
+            ("mongodb" | "mongodb+srv", _) => Ok(Self::Mongo(shown)),
             (_, "") => Err(format!("`{text}` names no file")),
             ("sqlite", path) => Ok(Self::Sqlite(path.into())),
             ("dump", path) => Ok(Self::Dump(path.into())),
             _ => Err(format!(
-                "`{text}` is no workspace; say sqlite:FILE for a workspace file or dump:PATH for a mongodump backup"
+                "`{shown}` is no workspace; say mongodb://HOST/DATABASE for a live database, sqlite:FILE for a workspace file or dump:PATH for a mongodump backup"
             )),
         }
     }
@@ -185,25 +193,30 @@ fn export_places(
 
 impl App {
     /// Opens a workspace. `files` is the directory of a FileSystem store, when the operator has it; `stores` how other
-    /// file stores are reached, unless they are not to be contacted.
+    /// file stores are reached, unless they are not to be contacted; `load` how much of a live database is taken.
     pub async fn open(
         &self,
         address: &Address,
         files: Option<&Path>,
         stores: Option<FileStores>,
+        load: Load,
     ) -> Result<Workspace, StoreError> {
-        let (address, cancel) = (address.clone(), self.cancel.clone());
         let directory = files.map(FileSystem::new).transpose()?;
-        let opened = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
-            Ok(match address {
-                Address::Sqlite(path) => both(SqliteSource::open(&path)?),
-                Address::Dump(path) => both(DumpSource::open(&path, None, cancel)?),
-            })
-        });
-        let opened = opened.await.map_err(|error| {
-            StoreError::Corrupt(format!("opening the workspace stopped: {error}"))
-        })?;
-        let (source, grid_fs) = opened?;
+        let (source, grid_fs) = match address.clone() {
+            Address::Sqlite(path) => blocking(move || Ok(both(SqliteSource::open(&path)?))).await?,
+            Address::Dump(path) => {
+                let cancel = self.cancel.clone();
+                blocking(move || Ok(both(DumpSource::open(&path, None, cancel)?))).await?
+            }
+            Address::Mongo(uri) => {
+                let database = MongoDatabase::connect(&uri, load).await?;
+                let source = Arc::new(MongoSource::new(database.clone()));
+                (
+                    source as Arc<dyn MessageSource>,
+                    Arc::new(GridFsFiles::new(database)) as Arc<dyn BlobStore>,
+                )
+            }
+        };
         let stores = stores.map(|stores| RemoteStores::new(Arc::clone(&source), stores));
         let stores = stores.map(Arc::new);
         Ok(Workspace {
@@ -227,6 +240,11 @@ impl App {
         let address = config.workspace.address.parse();
         let path = match address.map_err(StoreError::NotOurs)? {
             Address::Sqlite(path) => path,
+            Address::Mongo(uri) => {
+                return Err(StoreError::NotOurs(format!(
+                    "{uri} is a live database, and jobs cannot be kept there yet; load a mongodump of it into a workspace file with `export-room import` and name that, or export from it with `export-room export`"
+                )));
+            }
             Address::Dump(path) => {
                 return Err(StoreError::NotOurs(format!(
                     "{} is a dump, and jobs cannot be kept in a dump; load it into a workspace file with `export-room import` and name that",
@@ -243,6 +261,7 @@ impl App {
                 &Address::Sqlite(path.clone()),
                 config.workspace.files.as_deref(),
                 config.blobs.remote.then(|| config.file_stores()),
+                Load::default(),
             )
             .await?;
         let store = config.store.directory();
@@ -304,8 +323,12 @@ mod tests {
             ),
             ("sqlite:", Err("names no file")),
             ("", Err("names no file")),
-            ("chat.db", Err("say sqlite:FILE")),
-            ("mongodb://localhost", Err("say sqlite:FILE")),
+            ("chat.db", Err("sqlite:FILE")),
+            ("mysql://u:geheim@h/db", Err("`mysql://u:***@h/db` is no")),
+            (
+                "mongodb://u:geheim@h/db",
+                Ok(Address::Mongo("mongodb://u:geheim@h/db".to_owned().into())),
+            ),
         ];
         for (text, expected) in cases {
             match (text.parse::<Address>(), expected) {

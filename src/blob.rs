@@ -1,6 +1,7 @@
 //! Contract of the places that file contents come from, chosen by the `store` of an upload's record (contract §5.7).
 
 pub mod filesystem;
+pub mod gridfs;
 pub mod remote;
 pub mod user_data;
 

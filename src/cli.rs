@@ -20,16 +20,21 @@ mod service;
 mod verify;
 mod work;
 
+use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::{Address, App};
+use crate::app::{Address, App, Workspace};
 use crate::clock::Clock;
+use crate::config::{FileStores, parse_duration, read_address};
 use crate::export::ExportError;
 use crate::store::StoreError;
+use crate::store::mongo::Load;
 use crate::words as show;
 
 /// Finished, but something is missing.
@@ -58,7 +63,7 @@ enum Command {
     /// List the rooms of a workspace.
     Rooms(rooms::RoomsOptions),
     /// Export a room to a ZIP.
-    Export(export::ExportOptions),
+    Export(Box<export::ExportOptions>),
     /// Send messages of a room by mail.
     Mail(Box<mail::MailOptions>),
     /// Prove that a ZIP made by `export` is whole and unchanged.
@@ -76,12 +81,66 @@ enum Command {
 }
 
 /// The workspace that a command reads.
-#[derive(Debug, Args)]
+#[derive(Args)]
 struct WorkspaceOption {
-    /// Where the rooms are: sqlite:FILE (made by `import`) or dump:PATH (mongodump output: a directory, or an
-    /// --archive file, plain or gzip).
-    #[arg(long, env = "EXPORT_ROOM_WORKSPACE", value_name = "ADDRESS")]
-    workspace: Address,
+    /// Where the rooms are: `mongodb://HOST/DATABASE` (a live database), sqlite:FILE (made by `import`) or dump:PATH
+    /// (mongodump output: a directory, or an --archive file, plain or gzip).
+    #[arg(
+        long,
+        env = "EXPORT_ROOM_WORKSPACE",
+        hide_env_values = true,
+        value_name = "ADDRESS",
+        required_unless_present = "workspace_file"
+    )]
+    workspace: Option<String>,
+    /// A file that holds the address, so that its password is in no list of processes.
+    #[arg(
+        long,
+        env = "EXPORT_ROOM_WORKSPACE_FILE",
+        value_name = "FILE",
+        conflicts_with = "workspace"
+    )]
+    workspace_file: Option<PathBuf>,
+    /// Documents that a live database is asked for at a time [default: 1000].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    batch: Option<u32>,
+    /// Wait between two such batches, for example 20ms, to spare a busy database.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pause: Option<Duration>,
+}
+
+impl WorkspaceOption {
+    /// The address, wherever it is written.
+    fn address(&self) -> anyhow::Result<Address> {
+        let text = match (&self.workspace, &self.workspace_file) {
+            (Some(text), _) => text.clone(),
+            (None, Some(file)) => read_address(file).map_err(anyhow::Error::msg)?,
+            (None, None) => String::new(),
+        };
+        text.parse()
+            .map_err(|problem| anyhow::anyhow!("--workspace: {problem}"))
+    }
+
+    /// How much of a live database is taken.
+    fn load(&self) -> Load {
+        let usual = Load::default();
+        Load {
+            batch: self.batch.unwrap_or(usual.batch),
+            pause: self.pause.unwrap_or(usual.pause),
+        }
+    }
+
+    /// Opens the workspace; `files` is the directory of its FileSystem store, `stores` how others are reached.
+    async fn open(
+        &self,
+        app: &App,
+        files: Option<&Path>,
+        stores: Option<FileStores>,
+    ) -> anyhow::Result<Workspace> {
+        Ok(app
+            .open(&self.address()?, files, stores, self.load())
+            .await?)
+    }
 }
 
 /// Runs the command that the arguments name.
@@ -136,7 +195,7 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
             Command::Demo(options) => demo::run(app, options).await,
             Command::Import(options) => import::run(app, options).await,
             Command::Rooms(options) => rooms::run(app, options).await,
-            Command::Export(options) => export::run(app, options).await,
+            Command::Export(options) => export::run(app, *options).await,
             Command::Mail(options) => Box::pin(mail::run(app, *options)).await,
             Command::Verify(options) => verify::run(app, options).await,
             Command::Serve(options) => serve::run(app, options).await,
@@ -201,6 +260,13 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+impl fmt::Debug for WorkspaceOption {
+    /// Without the address, which may have a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkspaceOption").finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

@@ -837,6 +837,17 @@ fn optional<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
     }
 }
 
+/// The address of a workspace that is kept in a file of its own.
+pub(crate) fn read_address(file: &Path) -> Result<String, String> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) => Err(format!(
+            "the file of the workspace's address, {}: {error}",
+            file.display()
+        )),
+    }
+}
+
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_duration(&text).map_err(de::Error::custom)
@@ -852,7 +863,8 @@ fn duration_or_never<'de, D: Deserializer<'de>>(
     parse_duration(&text).map(Some).map_err(de::Error::custom)
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+/// A length of time, longer than none: `45s`, `10m`, `2h`, `30d`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     // The library knows no days, because some have 23 hours; ours have 24.
     if let Some(days) = text
         .strip_suffix('d')

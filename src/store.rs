@@ -10,6 +10,7 @@ pub mod directory;
 pub mod dump;
 mod fields;
 pub(crate) mod gridfs;
+pub mod mongo;
 pub(crate) mod order;
 pub mod outline;
 pub mod sqlite;
@@ -241,6 +242,9 @@ pub enum StoreError {
         /// What it said, or how it could not be reached.
         reason: String,
     },
+    /// What a database server, or the way to it, refused. The text says what was asked for, and never has a password.
+    #[error("database: {0}")]
+    Server(String),
     /// The operation was cancelled by the user.
     #[error("cancelled")]
     Cancelled,

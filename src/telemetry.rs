@@ -40,6 +40,9 @@ const FILES: &str = "export_room_exported_files_total";
 /// Bytes of finished exports.
 const BYTES: &str = "export_room_exported_bytes_total";
 
+/// Cursors that a database server lost, and that were opened again.
+const CURSORS_LOST: &str = "export_room_cursors_lost_total";
+
 /// Bounds of [`REQUEST_SECONDS`]: from an answer out of memory to a password check that waits.
 const REQUEST_BOUNDS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0];
 /// Bounds of [`JOB_SECONDS`]: from a mail to a room of years.
@@ -112,6 +115,10 @@ fn describe() {
     describe_counter!(
         STORE_RETRIES,
         "Requests to file stores that failed and were made again."
+    );
+    describe_counter!(
+        CURSORS_LOST,
+        "Cursors that a database server lost, and that were opened again."
     );
     describe_counter!(MESSAGES, "Messages in finished exports.");
     describe_counter!(FILES, "Files in finished exports.");
@@ -190,6 +197,11 @@ pub fn downloaded(bytes: u64) {
 /// A request to a file store failed and is made again; `store` and `operation` are of closed sets.
 pub fn store_retried(store: &'static str, operation: &'static str) {
     counter!(STORE_RETRIES, "store" => store, "operation" => operation).increment(1);
+}
+
+/// A cursor was lost and is opened again.
+pub fn cursor_lost() {
+    counter!(CURSORS_LOST).increment(1);
 }
 
 /// An attempt at a job ended; `outcome` is a name of a closed set.

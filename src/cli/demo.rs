@@ -25,6 +25,7 @@ use crate::app::{Address, App};
 use crate::config::Config;
 use crate::export::request::{DEFAULT_LEVEL, ExportRequest, Format, cores};
 use crate::store::Window;
+use crate::store::mongo::Load;
 use crate::telemetry;
 
 /// A small workspace with real public chat; `demo/ATTRIBUTION.md` names its authors and licence.
@@ -97,7 +98,12 @@ pub(super) async fn run(app: App, options: DemoOptions) -> anyhow::Result<ExitCo
     let mut result = ExitCode::SUCCESS;
     for format in [Format::Html, Format::Json] {
         let workspace = app
-            .open(&Address::Sqlite(database.clone()), Some(&files), None)
+            .open(
+                &Address::Sqlite(database.clone()),
+                Some(&files),
+                None,
+                Load::default(),
+            )
             .await?;
         let room = find_room(&*workspace.source, ROOM).await?;
         let request = ExportRequest {

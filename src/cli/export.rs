@@ -150,19 +150,16 @@ pub(super) async fn run(app: App, options: ExportOptions) -> anyhow::Result<Exit
         bail!("--raw adds documents to the JSON export; say --format json with it");
     }
     let config = Config::load(options.config.as_deref(), variables(), &[])?;
-    // A store that is asked again is seen.
+    // A store, or a database, that is asked again is seen.
     start_log(&Log {
         level: "warn".to_owned(),
         ..config.log
     })?;
     let contacted = config.blobs.remote && !options.offline;
     let stores = contacted.then(|| config.file_stores());
-    let workspace = app
-        .open(
-            &options.workspace.workspace,
-            options.files.as_deref(),
-            stores,
-        )
+    let workspace = options
+        .workspace
+        .open(&app, options.files.as_deref(), stores)
         .await?;
     let room = find_room(&*workspace.source, &options.room).await?;
     let [reports, custom] = Settings::TIME_ZONE;

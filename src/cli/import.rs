@@ -33,7 +33,7 @@ pub(super) async fn run(app: App, options: ImportOptions) -> anyhow::Result<Exit
     let Some(dump) = options.dump.or(options.archive) else {
         bail!("name the dump to import: the directory or archive that mongodump made");
     };
-    let Address::Sqlite(workspace) = options.workspace.workspace else {
+    let Address::Sqlite(workspace) = options.workspace.address()? else {
         bail!("a dump is imported into a workspace file; say --workspace sqlite:FILE");
     };
     let started = Instant::now();

@@ -40,7 +40,7 @@ struct Line<'a> {
 }
 
 pub(super) async fn run(app: App, options: RoomsOptions) -> anyhow::Result<ExitCode> {
-    let workspace = app.open(&options.workspace.workspace, None, None).await?;
+    let workspace = options.workspace.open(&app, None, None).await?;
     let mut out = BufWriter::new(io::stdout());
     if !options.json {
         let head = ["ID", "TYPE", "MESSAGES", "FIRST", "LAST", "FILES", "NAME"];

@@ -348,12 +348,13 @@ fn of_store(error: &StoreError) -> Failure {
             "workspace-damaged",
             "What the server keeps of this room is damaged and cannot be read. Ask the administrator to look at the server's log.",
         )),
-        StoreError::Io { .. } | StoreError::Sqlite(_) | StoreError::Remote { .. } => {
-            Failure::Passing(JobError::new(
-                "workspace-unreadable",
-                "The room could not be read. If it happens again, ask the administrator to look at the server's log.",
-            ))
-        }
+        StoreError::Io { .. }
+        | StoreError::Sqlite(_)
+        | StoreError::Remote { .. }
+        | StoreError::Server(_) => Failure::Passing(JobError::new(
+            "workspace-unreadable",
+            "The room could not be read. If it happens again, ask the administrator to look at the server's log.",
+        )),
     }
 }
 

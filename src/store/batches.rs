@@ -46,6 +46,11 @@ impl BatchSender<PlaceBatch> {
 }
 
 impl<B> BatchSender<B> {
+    /// Waits until nobody listens any more.
+    pub(crate) async fn abandoned(&self) {
+        self.sender.closed().await;
+    }
+
     fn flush(&mut self, next: B) -> Result<(), Stopped> {
         let batch = std::mem::replace(&mut self.batch, next);
         self.sender.blocking_send(batch).map_err(|_| Stopped)

@@ -359,6 +359,11 @@ pub trait Directory: Send + Sync {
     /// The user with this `_id`.
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError>;
 
+    /// The same, as it is now, where [`Directory::user`] may remember what was true some seconds ago.
+    async fn user_now(&self, id: &UserId) -> Result<Option<User>, StoreError> {
+        self.user(id).await
+    }
+
     /// The user who has this login token or personal access token, valid or expired.
     async fn token_owner(&self, hashed: &str) -> Result<Option<User>, StoreError>;
 

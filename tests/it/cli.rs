@@ -169,7 +169,11 @@ fn a_workspace_that_is_none_is_named() {
             format!("sqlite:{}", path("nothing.db").display()),
             "nothing.db",
         ),
-        ("mongodb://localhost".to_owned(), "say sqlite:FILE"),
+        (
+            "mysql://localhost".to_owned(),
+            "say mongodb://HOST/DATABASE",
+        ),
+        ("mongodb://localhost".to_owned(), "names no database"),
     ];
     for (address, expected) in cases {
         let ran = run(&["rooms", "--workspace", &address]);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bson::{Bson, DateTime, Document, doc};
 use export_room::store::directory::{Directory, LoginName, Subscription, TeamKind, User, UserId};
+use export_room::store::mongo::{Load, MongoDatabase, MongoDirectory};
 use export_room::store::sqlite::{SqliteDirectory, SqliteSource};
 use export_room::store::user_data::{UserDataFile, UserDataFiles};
 use export_room::store::{RawDoc, RoomId};
@@ -12,12 +13,13 @@ use rusqlite::Connection;
 
 use crate::sources::{id_of, import_quietly};
 use crate::support::dump::{DumpBuilder, Form};
+use crate::support::mongo::MongoPlace;
 
 /// A directory under test, and what it lives in.
 pub(crate) struct Subject {
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) files: Arc<dyn UserDataFiles>,
-    _place: tempfile::TempDir,
+    _place: Option<tempfile::TempDir>,
 }
 
 /// The workspace file.
@@ -29,7 +31,22 @@ pub(crate) fn sqlite(dump: &DumpBuilder) -> Subject {
     Subject {
         directory: Arc::clone(&directory) as _,
         files: directory,
-        _place: place,
+        _place: Some(place),
+    }
+}
+
+/// A live database.
+async fn live(dump: &DumpBuilder) -> Subject {
+    let place = MongoPlace::new();
+    place.load(dump).await;
+    let database = MongoDatabase::connect(&place.uri(), Load::default())
+        .await
+        .unwrap();
+    let directory = Arc::new(MongoDirectory::new(database));
+    Subject {
+        directory: Arc::clone(&directory) as _,
+        files: directory,
+        _place: None,
     }
 }
 
@@ -45,6 +62,47 @@ async fn directory_contract(make: impl AsyncFn(&DumpBuilder) -> Subject) {
 #[tokio::test]
 async fn a_workspace_file_keeps_the_contract() {
     directory_contract(async |dump| sqlite(dump)).await;
+}
+
+#[tokio::test]
+async fn a_live_database_keeps_the_contract() {
+    directory_contract(async |dump| live(dump).await).await;
+}
+
+#[tokio::test]
+async fn what_others_write_into_a_live_database_is_seen() {
+    let mut dump = DumpBuilder::new();
+    dump.add("users", &doc! {"_id": "u1", "username": "ann"});
+    let place = MongoPlace::new();
+    place.load(&dump).await;
+    let database = MongoDatabase::connect(&place.uri(), Load::default())
+        .await
+        .unwrap();
+    let directory = MongoDirectory::new(database);
+    let tokens = |user: Option<User>| user.map(|user| user.tokens.len());
+    assert_eq!(
+        tokens(directory.user(&user_id("u1")).await.unwrap()),
+        Some(0)
+    );
+    assert_eq!(tokens(directory.user(&user_id("u2")).await.unwrap()), None);
+    // As another server does when they log in.
+    let users = place.database().await.collection::<Document>("users");
+    let token = doc! {"services": {"resume": {"loginTokens": [{"hashedToken": "h"}]}}};
+    users
+        .update_one(doc! {"_id": "u1"}, doc! {"$set": &token})
+        .await
+        .unwrap();
+    users.insert_one(doc! {"_id": "u2"}).await.unwrap();
+    let now = directory.user_now(&user_id("u1")).await.unwrap();
+    assert_eq!(tokens(now), Some(1));
+    assert_eq!(
+        tokens(directory.user(&user_id("u1")).await.unwrap()),
+        Some(1)
+    );
+    assert_eq!(
+        tokens(directory.user(&user_id("u2")).await.unwrap()),
+        Some(0)
+    );
 }
 
 fn user_id(id: &str) -> UserId {

@@ -14,6 +14,7 @@ use transcript::names;
 
 use crate::support::cli::{entries, is_page, manifest, run, text};
 use crate::support::dump::{DumpBuilder, Form, shared_workspace};
+use crate::support::mongo::MongoPlace;
 
 /// A workspace to export, with what is expected of it.
 struct Workspace {
@@ -54,7 +55,8 @@ impl Workspace {
             .map(|(id, room)| (id.as_str(), room))
     }
 
-    /// The addresses of the same workspace as a directory, an archive, as it was given, and as a workspace file.
+    /// The addresses of the same workspace as a directory, an archive, as it was given, and as a workspace file; and as a
+    /// live database, unless it is large: the server of the tests looks through all messages for those with files.
     fn addresses(&self, directory: &Path) -> Vec<String> {
         let copy = self.copy();
         let database = directory.join("chat.db");
@@ -70,6 +72,13 @@ impl Workspace {
             addresses.push(format!("dump:{}", copy.write(form, directory).display()));
         }
         addresses.push(format!("sqlite:{}", database.display()));
+        if copy.collections["rocketchat_message"].len() > 10_000 {
+            return addresses;
+        }
+        let place = MongoPlace::new();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(place.load(&copy));
+        addresses.push(place.address);
         addresses
     }
 

@@ -49,6 +49,9 @@ const BACKENDS: &[(&str, &str)] = &[
     ("SqliteQueue", "src/jobs/sqlite"),
     ("UserDataDirectory", "src/blob"),
     ("RemoteExports", "src/blob"),
+    ("MongoSource", "src/store/mongo"),
+    ("MongoDirectory", "src/store/mongo"),
+    ("GridFsFiles", "src/blob"),
     // Its type has the name of a store of Rocket.Chat, which others may say.
     // `src/blob.rs` asks the store that an upload's record names.
     ("filesystem::", "src/blob"),

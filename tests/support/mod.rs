@@ -9,5 +9,6 @@ pub(crate) mod faults;
 pub(crate) mod gallery;
 pub(crate) mod generate;
 pub(crate) mod mail;
+pub(crate) mod mongo;
 pub(crate) mod server;
 pub(crate) mod stores;

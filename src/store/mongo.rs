@@ -1,0 +1,384 @@
+//! A live Rocket.Chat database, read with the official driver.
+//!
+//! Responsible for the connection: which server answers, how long it may take, and that neither errors nor logs carry the
+//! password of the address. What is asked is in the files below; no value of others is ever part of a query but as a text.
+
+mod brief;
+pub(crate) mod directory;
+mod messages;
+mod source;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use bson::{Bson, Document, RawDocumentBuf, doc};
+use futures_util::StreamExt;
+use mongodb::error::{Error, ErrorKind};
+use mongodb::options::{
+    ClientOptions, ConnectionString, DatabaseOptions, FindOptions, ReadPreference,
+    SelectionCriteria,
+};
+use mongodb::{Client, Collection, Database};
+use transcript::bson::Doc;
+
+pub use self::directory::MongoDirectory;
+pub use self::source::MongoSource;
+use super::directory::setting_value;
+use super::{RawDoc, StoreError};
+use crate::network::Uri;
+use crate::tls;
+
+/// For a connection to be made.
+const CONNECT: Duration = Duration::from_secs(10);
+/// For a server that may answer to be found: longer than a replica set takes to elect another primary (its default is
+/// about 10 seconds).
+const SELECT: Duration = Duration::from_secs(20);
+/// For one answer, however busy the server is, unless the address says `socketTimeoutMS`. The driver itself waits for ever
+/// for a server that says nothing.
+const ANSWER: Duration = Duration::from_mins(1);
+/// Name of this program in the server's log and in its list of operations.
+const APP_NAME: &str = "export-room";
+/// The server's numbers for what went wrong (<https://www.mongodb.com/docs/manual/reference/error-codes/>).
+pub(crate) mod code {
+    /// The user may not do this.
+    pub(crate) const UNAUTHORIZED: i32 = 13;
+    /// There is no such user, or the password is another one.
+    pub(crate) const AUTHENTICATION_FAILED: i32 = 18;
+}
+/// Errors after which the same question may be answered: a server that steps down, restarts, was too busy or has forgotten
+/// a cursor.
+const PASSING: &[i32] = &[
+    6,     // HostUnreachable
+    7,     // HostNotFound
+    43,    // CursorNotFound
+    50,    // MaxTimeMSExpired
+    63,    // StaleShardVersion
+    64,    // WriteConcernFailed
+    89,    // NetworkTimeout
+    91,    // ShutdownInProgress
+    112,   // WriteConflict
+    133,   // FailedToSatisfyReadPreference
+    134,   // ReadConcernMajorityNotAvailableYet
+    136,   // CappedPositionLost
+    150,   // StaleEpoch
+    175,   // QueryPlanKilled
+    189,   // PrimarySteppedDown
+    202,   // NetworkInterfaceExceededTimeLimit
+    237,   // CursorKilled
+    262,   // ExceededTimeLimit
+    9001,  // SocketException
+    10107, // NotWritablePrimary
+    11600, // InterruptedAtShutdown
+    11601, // Interrupted
+    11602, // InterruptedDueToReplStateChange
+    13388, // StaleConfig
+    13435, // NotPrimaryNoSecondaryOk
+    13436, // NotPrimaryOrSecondary
+];
+
+/// How much of a live server a read of messages takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Documents that are asked for at a time.
+    pub batch: u32,
+    /// Wait between two batches.
+    pub pause: Duration,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            batch: 1000,
+            pause: Duration::ZERO,
+        }
+    }
+}
+
+/// A connected Rocket.Chat database.
+#[derive(Clone)]
+pub struct MongoDatabase {
+    /// Answers of any member, for what may be some seconds old: as the address says, else secondaries first.
+    relaxed: Database,
+    /// Answers of the primary while there is one, for what decides.
+    current: Database,
+    uri: Uri,
+    load: Load,
+    /// How long is waited for an answer, and for a server that may give it.
+    patience: Duration,
+}
+
+impl fmt::Debug for MongoDatabase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MongoDatabase({})", self.uri)
+    }
+}
+
+impl MongoDatabase {
+    /// Connects and looks whether it is a Rocket.Chat's database.
+    ///
+    /// [`StoreError::NotOurs`] when the address is none, names no database, or one of something else.
+    pub async fn connect(uri: &Uri, load: Load) -> Result<Self, StoreError> {
+        tls::install();
+        let strange = |error: Error| {
+            StoreError::NotOurs(
+                uri.censor(&format!("{uri} is no usable address: {}", said(&error))),
+            )
+        };
+        let address = ConnectionString::parse(uri.reveal()).map_err(strange)?;
+        #[expect(
+            deprecated,
+            reason = "the driver only reads it; what it asks for is kept here"
+        )]
+        let answer = address.socket_timeout.unwrap_or(ANSWER);
+        let mut options = ClientOptions::parse(address).await.map_err(strange)?;
+        options.app_name.get_or_insert_with(|| APP_NAME.to_owned());
+        options.connect_timeout.get_or_insert(CONNECT);
+        let select = *options.server_selection_timeout.get_or_insert(SELECT);
+        let Some(name) = options.default_database.clone() else {
+            return Err(StoreError::NotOurs(format!(
+                "{uri} names no database; say it after the host, for example mongodb://HOST/rocketchat, as in Rocket.Chat's MONGO_URL"
+            )));
+        };
+        let relaxed = options.selection_criteria.take().unwrap_or_else(|| {
+            ReadPreference::SecondaryPreferred {
+                options: Option::default(),
+            }
+            .into()
+        });
+        let client = Client::with_options(options).map_err(strange)?;
+        let database = |criteria: SelectionCriteria| {
+            let options = DatabaseOptions::builder()
+                .selection_criteria(criteria)
+                .build();
+            client.database_with_options(&name, options)
+        };
+        let connected = Self {
+            relaxed: database(relaxed),
+            current: database(
+                ReadPreference::PrimaryPreferred {
+                    options: Option::default(),
+                }
+                .into(),
+            ),
+            uri: uri.clone(),
+            load,
+            patience: answer.saturating_add(select),
+        };
+        for collection in ["rocketchat_room", "rocketchat_settings"] {
+            let found = connected.one(collection, doc! {}).await?;
+            if found.is_some() {
+                return Ok(connected);
+            }
+        }
+        Err(StoreError::NotOurs(format!(
+            "{uri} has no rooms and no settings of Rocket.Chat; is it the database of its MONGO_URL?"
+        )))
+    }
+
+    /// The address, without its password.
+    pub fn describe(&self) -> String {
+        self.uri.to_string()
+    }
+
+    /// How much of the server reads of messages may take.
+    pub(crate) fn load(&self) -> Load {
+        self.load
+    }
+
+    /// How long is waited for one answer, elections included.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// A collection, read from whichever member the address prefers.
+    pub(crate) fn relaxed(&self, name: &str) -> Collection<RawDocumentBuf> {
+        self.relaxed.collection(name)
+    }
+
+    /// A collection, read from the primary while there is one; writes always go there.
+    pub(crate) fn current(&self, name: &str) -> Collection<RawDocumentBuf> {
+        self.current.collection(name)
+    }
+
+    /// Waits for an answer of the server, but not for ever, and says what went wrong.
+    pub(crate) async fn ask<T>(
+        &self,
+        what: &str,
+        question: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.patience, question).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.failed(what, &error)),
+            Err(_) => Err(self.silent(what)),
+        }
+    }
+
+    /// The first document that matches, from the primary while there is one.
+    pub(crate) async fn one(
+        &self,
+        collection: &str,
+        filter: Document,
+    ) -> Result<Option<RawDoc>, StoreError> {
+        let question = self.current(collection);
+        let question = question.find_one(filter);
+        let found = self.ask(collection, async { question.await }).await?;
+        Ok(found.map(|doc| RawDoc(doc.into_bytes())))
+    }
+
+    /// The document with this `_id`.
+    pub(crate) async fn by_id(
+        &self,
+        collection: &str,
+        id: &str,
+    ) -> Result<Option<RawDoc>, StoreError> {
+        self.one(collection, doc! {"_id": id}).await
+    }
+
+    /// Calls `visit` with every document that is found, until it answers `false`; documents are small and asked for in
+    /// batches.
+    pub(crate) async fn each(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        filter: Document,
+        options: FindOptions,
+        mut visit: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        let name = collection.name();
+        let question = collection.find(filter).with_options(options);
+        let mut cursor = self.ask(name, async { question.batch().await }).await?;
+        while let Some(batch) = self
+            .ask(name, async { cursor.next().await.transpose() })
+            .await?
+        {
+            for doc in batch
+                .doc_slices()
+                .map_err(|error| self.failed(name, &error))?
+            {
+                if !visit(document(doc).map_err(|reason| odd(name, &reason))?) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All documents that are found; for questions with a small answer.
+    pub(crate) async fn all(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        filter: Document,
+        options: FindOptions,
+    ) -> Result<Vec<RawDoc>, StoreError> {
+        let mut found = Vec::new();
+        self.each(collection, filter, options, |doc| {
+            found.push(RawDoc(doc.to_vec()));
+            true
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// The settings with these ids, those that have a value.
+    pub(crate) async fn settings(&self, ids: &[&str]) -> Result<HashMap<String, Bson>, StoreError> {
+        let collection = self.current("rocketchat_settings");
+        let filter = doc! {"_id": {"$in": ids}};
+        let mut settings = HashMap::new();
+        self.each(&collection, filter, FindOptions::default(), |setting| {
+            let id = Doc::new(setting).ok().and_then(|doc| doc.text("_id"));
+            if let (Some(id), Some(value)) = (id, setting_value(setting)) {
+                settings.insert(id.to_str().into_owned(), value);
+            }
+            true
+        })
+        .await?;
+        Ok(settings)
+    }
+
+    /// How many documents a filter finds.
+    pub(crate) async fn count(
+        &self,
+        collection: &str,
+        filter: Document,
+    ) -> Result<u64, StoreError> {
+        let collection_of = self.relaxed(collection);
+        let question = collection_of.count_documents(filter);
+        self.ask(collection, async { question.await }).await
+    }
+
+    /// What went wrong, without the password.
+    pub(crate) fn failed(&self, what: &str, error: &Error) -> StoreError {
+        let hint = match code_of(error) {
+            Some(code::UNAUTHORIZED) => {
+                "; the database's user may not do this: grant it what docs/operating.md lists"
+            }
+            Some(code::AUTHENTICATION_FAILED) => "; correct user and password in the address",
+            None if matches!(*error.kind, ErrorKind::ServerSelection { .. }) => {
+                "; is the server running, and may this machine reach it?"
+            }
+            _ => "",
+        };
+        StoreError::Server(self.uri.censor(&format!("{what}: {}{hint}", said(error))))
+    }
+
+    /// The server does not say anything.
+    pub(crate) fn silent(&self, what: &str) -> StoreError {
+        StoreError::Server(format!(
+            "{what}: {} has not answered for {} seconds",
+            self.uri,
+            self.patience.as_secs()
+        ))
+    }
+}
+
+/// An answer of the server that no server gives.
+pub(crate) fn odd(what: &str, reason: &str) -> StoreError {
+    StoreError::Server(format!("{what}: the answer cannot be read: {reason}"))
+}
+
+/// The bytes of a document in a batch.
+fn document(value: Result<bson::RawBsonRef<'_>, bson::error::Error>) -> Result<&[u8], String> {
+    match value {
+        Ok(bson::RawBsonRef::Document(doc)) => Ok(doc.as_bytes()),
+        Ok(_) => Err("what should be a document is none".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What the server or the driver says, without the driver's own frame.
+fn said(error: &Error) -> String {
+    match &*error.kind {
+        ErrorKind::Command(refusal) => format!("{} ({})", refusal.message, refusal.code_name),
+        ErrorKind::Authentication { message, .. }
+        | ErrorKind::ServerSelection { message, .. }
+        | ErrorKind::InvalidArgument { message, .. } => message.clone(),
+        kind => kind.to_string(),
+    }
+}
+
+/// The server's number for what went wrong, of the operation or of a write in it.
+pub(crate) fn code_of(error: &Error) -> Option<i32> {
+    use mongodb::error::WriteFailure;
+    match &*error.kind {
+        ErrorKind::Command(refusal) => Some(refusal.code),
+        ErrorKind::Write(WriteFailure::WriteError(refusal)) => Some(refusal.code),
+        ErrorKind::Write(WriteFailure::WriteConcernError(refusal)) => Some(refusal.code),
+        ErrorKind::InsertMany(refusals) => refusals
+            .write_errors
+            .as_ref()
+            .and_then(|refusals| refusals.first())
+            .map(|refusal| refusal.code),
+        _ => None,
+    }
+}
+
+/// Whether asking again may help.
+pub(crate) fn is_passing(error: &Error) -> bool {
+    match &*error.kind {
+        ErrorKind::Io(_)
+        | ErrorKind::ConnectionPoolCleared { .. }
+        | ErrorKind::ServerSelection { .. } => true,
+        _ => code_of(error).is_some_and(|code| PASSING.contains(&code)),
+    }
+}

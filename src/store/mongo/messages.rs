@@ -1,0 +1,598 @@
+//! Reading a room's messages while the server lives its own life: in order, each once, whatever becomes of its cursors.
+//!
+//! The server sorts by `ts` alone, because that is what Rocket.Chat's index (`rid`, `ts`, `_updatedAt`) gives without
+//! sorting; messages of one millisecond are sorted by `_id` here. A millisecond is handed on when a later one is seen. So
+//! the place to go on from, when a cursor is lost, is always "from this millisecond on, and all of it": nothing of it was
+//! handed on, and all before it was. An edit moves a message's entry in that index, so that a scan may meet it twice
+//! within its millisecond; of equal ids the one that came last stays.
+//!
+//! Messages whose `ts` is no date are sorted elsewhere by the server; they are read first, almost always there are none.
+
+use std::time::{Duration, Instant};
+
+use bson::oid::ObjectId;
+use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
+use futures_util::StreamExt;
+use mongodb::Collection;
+use mongodb::options::FindOptions;
+use mongodb::raw_batch_cursor::RawBatch;
+use rand::RngExt;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use transcript::bson::{Doc, Value};
+
+use super::{MongoDatabase, document, is_passing, odd};
+use crate::store::batches::{BatchSender, ReadEnd};
+use crate::store::order::{MessageKey, NO_TS, UniqueSorted, UniqueSorter, push_instant};
+use crate::store::{DocBatch, MessageQuery, RoomId, Selection, StoreError, Window};
+
+/// The collection of messages.
+pub(super) const COLLECTION: &str = "rocketchat_message";
+/// How often a lost cursor is opened again at one place: together with the waits between, longer than elections and
+/// restarts take.
+const ATTEMPTS: u32 = 14;
+/// No attempt at one place begins later than this after the first was lost, however long each of them took: a server that
+/// accepts everything and says nothing must not hold a job for hours.
+const GIVE_UP: Duration = Duration::from_mins(3);
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Bytes of one millisecond's messages that are held in memory; more goes to disk.
+const GROUP: usize = 4 << 20;
+/// Memory for sorting messages without a date, or a millisecond that does not fit.
+const SORTER: usize = 2 << 20;
+/// Ids in one question for chosen messages.
+const CHOSEN: usize = 1000;
+/// Types that `ts` can have and that are no date, by their names in queries.
+const NO_DATES: [&str; 17] = [
+    "double",
+    "string",
+    "object",
+    "binData",
+    "objectId",
+    "bool",
+    "regex",
+    "dbPointer",
+    "javascript",
+    "symbol",
+    "javascriptWithScope",
+    "int",
+    "timestamp",
+    "long",
+    "decimal",
+    "minKey",
+    "maxKey",
+];
+
+/// The messages of a query whose `ts` is a date.
+pub(super) fn dated(query: &MessageQuery) -> Document {
+    let Window { from, to } = query.window;
+    let mut ts = Document::new();
+    if let Some(from) = from {
+        ts.insert("$gte", DateTime::from_millis(from));
+    }
+    // Dates are whole milliseconds. After the last of them there is nothing to leave out.
+    if let Some(after) = to.and_then(|to| to.checked_add(1)) {
+        ts.insert("$lt", DateTime::from_millis(after));
+    }
+    if ts.is_empty() {
+        ts.insert("$type", "date");
+    }
+    filter(query, doc! {"ts": ts})
+}
+
+/// The messages of a query's room, of whatever time, whose `ts` is no date. Two questions, so that each is answered by
+/// a few looks at the index: what is not there is `null` to a query, but has no type.
+pub(super) fn undated(query: &MessageQuery) -> [Document; 2] {
+    let types: Vec<Bson> = NO_DATES.iter().map(|&name| name.into()).collect();
+    [
+        filter(query, doc! {"ts": {"$in": [null, []]}}),
+        filter(query, doc! {"ts": {"$type": types}}),
+    ]
+}
+
+fn filter(query: &MessageQuery, ts: Document) -> Document {
+    let mut filter = doc! {"rid": &query.room.0};
+    filter.extend(ts);
+    let file = doc! {"$type": "object", "$ne": {}, "$not": {"$type": "array"}};
+    let files = doc! {"$type": "array", "$ne": []};
+    let mut any = vec![doc! {"file": file}, doc! {"files": files}];
+    match query.selection {
+        Selection::All => return filter,
+        Selection::WithFiles => {}
+        Selection::WithFilesOrReplies => {
+            // What is not `truthy`. A list is, whatever is in it.
+            let nothing = [Bson::Null, "".into(), false.into(), 0.into()];
+            any.push(doc! {"tmid": {"$nin": &nothing[..]}});
+            any.push(doc! {"tmid": {"$type": "array"}});
+        }
+    }
+    filter.insert("$or", any);
+    filter
+}
+
+/// Whether an undated message belongs to a query: importers wrote instants as numbers and texts, too.
+pub(super) fn belongs(key: &MessageKey<'_>, window: Window) -> bool {
+    window.contains(key.ts)
+}
+
+/// Reads all messages of a query into `out`. Blocks; inside a runtime.
+pub(super) fn read(
+    database: &MongoDatabase,
+    query: &MessageQuery,
+    out: &mut BatchSender<DocBatch>,
+) -> Result<(), ReadEnd> {
+    let handle = Handle::current();
+    let undated = sorted_undated(&handle, database, query, out)?;
+    let mut undated = match &undated {
+        Some(sorted) => Some(Undated::new(sorted)?),
+        None => None,
+    };
+    let mut group = Group::default();
+    let mut tries = Tries::default();
+    let mut from = None;
+    loop {
+        let mut rest = query.clone();
+        if from.is_some() {
+            rest.window.from = from;
+        }
+        let mut reply = Replies::start(&handle, database, dated(&rest));
+        let lost = loop {
+            match reply.next(&handle, out)? {
+                Some(Ok(batch)) => group.batch(&batch, database, &mut undated, out)?,
+                Some(Err(lost)) => break Some(lost),
+                None => break None,
+            }
+        };
+        let Some(lost) = lost else {
+            break;
+        };
+        if !lost.passing {
+            return Err(lost.error.into());
+        }
+        // The millisecond that was being read is read once more, as a whole.
+        if group.ts > from {
+            from = group.ts;
+            tries = Tries::default();
+        }
+        group.forget();
+        tries.wait(&handle, &query.room, lost.error, out)?;
+    }
+    group.close(&mut undated, out)?;
+    if let Some(undated) = &mut undated {
+        undated.through(i64::MAX, out)?;
+    }
+    Ok(())
+}
+
+/// How often a place was tried, and since when it is lost.
+#[derive(Default)]
+struct Tries {
+    count: u32,
+    since: Option<Instant>,
+}
+
+impl Tries {
+    fn wait(
+        &mut self,
+        handle: &Handle,
+        room: &RoomId,
+        error: StoreError,
+        out: &BatchSender<DocBatch>,
+    ) -> Result<(), ReadEnd> {
+        self.count += 1;
+        crate::telemetry::cursor_lost();
+        let attempt = self.count;
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if attempt > ATTEMPTS || since.elapsed() > GIVE_UP {
+            tracing::warn!(rid = room.0, attempt, "a lost cursor is given up");
+            return Err(error.into());
+        }
+        let error = crate::words::chain(&error);
+        tracing::warn!(
+            rid = room.0,
+            attempt,
+            error,
+            "a lost cursor is opened again"
+        );
+        let longest = FIRST_WAIT
+            .saturating_mul(1 << attempt.min(16))
+            .min(LONGEST_WAIT);
+        let wait = longest.mul_f64(rand::rng().random_range(0.5..=1.0));
+        handle.block_on(async {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => Ok(()),
+                () = out.abandoned() => Err(ReadEnd::Stopped),
+            }
+        })
+    }
+}
+
+/// A cursor that came to nothing.
+struct Lost {
+    error: StoreError,
+    passing: bool,
+}
+
+/// Replies of the server, asked for ahead by a task of their own: one waits, one is on its way.
+struct Replies {
+    receiver: mpsc::Receiver<Result<RawBatch, Lost>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Replies {
+    fn start(handle: &Handle, database: &MongoDatabase, filter: Document) -> Self {
+        let (sender, receiver) = mpsc::channel(1);
+        let database = database.clone();
+        let task = handle.spawn(async move {
+            let collection = database.relaxed(COLLECTION);
+            if let Err(lost) = replies(&database, &collection, filter, &sender).await {
+                // Nobody listens any more: the other side has its own reason to stop.
+                let _ = sender.send(Err(lost)).await;
+            }
+        });
+        Self { receiver, task }
+    }
+
+    /// The next reply; `None` at the end.
+    fn next(
+        &mut self,
+        handle: &Handle,
+        out: &BatchSender<DocBatch>,
+    ) -> Result<Option<Result<RawBatch, Lost>>, ReadEnd> {
+        handle.block_on(async {
+            tokio::select! {
+                reply = self.receiver.recv() => match reply {
+                    Some(reply) => Ok(Some(reply)),
+                    None => match (&mut self.task).await {
+                        Ok(()) => Ok(None),
+                        // A reader that panicked has not come to its end.
+                        Err(error) => Err(StoreError::Corrupt(format!("reading messages stopped: {error}")).into()),
+                    },
+                },
+                () = out.abandoned() => Err(ReadEnd::Stopped),
+            }
+        })
+    }
+}
+
+impl Drop for Replies {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn replies(
+    database: &MongoDatabase,
+    collection: &Collection<RawDocumentBuf>,
+    filter: Document,
+    sender: &mpsc::Sender<Result<RawBatch, Lost>>,
+) -> Result<(), Lost> {
+    let lost = |error: &mongodb::error::Error| Lost {
+        passing: is_passing(error),
+        error: database.failed(COLLECTION, error),
+    };
+    // A server that is stuck is as good as one that is gone.
+    let silent = |_| Lost {
+        passing: true,
+        error: database.silent(COLLECTION),
+    };
+    let load = database.load();
+    let options = FindOptions::builder()
+        .sort(doc! {"ts": 1})
+        .batch_size(load.batch)
+        // Where the index is not there, the server sorts, and must not fail for want of memory.
+        .allow_disk_use(true)
+        .build();
+    let opening = collection.find(filter).with_options(options);
+    let patience = database.patience();
+    let mut cursor = tokio::time::timeout(patience, async { opening.batch().await })
+        .await
+        .map_err(silent)?
+        .map_err(|error| lost(&error))?;
+    while let Some(reply) = tokio::time::timeout(patience, cursor.next())
+        .await
+        .map_err(silent)?
+    {
+        let reply = reply.map_err(|error| lost(&error))?;
+        if sender.send(Ok(reply)).await.is_err() {
+            return Ok(());
+        }
+        if !load.pause.is_zero() {
+            tokio::time::sleep(load.pause).await;
+        }
+    }
+    Ok(())
+}
+
+/// The messages of one millisecond, until a later one is seen.
+#[derive(Default)]
+struct Group {
+    ts: Option<i64>,
+    /// Ids and documents, one after the other.
+    bytes: Vec<u8>,
+    /// Of each document, in the order of arrival: where its id begins, where itself begins, and where it ends.
+    places: Vec<(usize, usize, usize)>,
+    /// Those that do not fit into memory.
+    spilled: Option<UniqueSorter>,
+}
+
+impl Group {
+    /// Takes the documents of a reply, and hands on all but those of the last millisecond.
+    fn batch(
+        &mut self,
+        batch: &RawBatch,
+        database: &MongoDatabase,
+        undated: &mut Option<Undated<'_>>,
+        out: &mut BatchSender<DocBatch>,
+    ) -> Result<(), ReadEnd> {
+        let docs = batch
+            .doc_slices()
+            .map_err(|error| database.failed(COLLECTION, &error))?;
+        // The last document, while it is alone in its millisecond: nearly every one, and nothing is copied for it.
+        let mut alone: Option<&[u8]> = None;
+        for doc in docs {
+            let doc = document(doc).map_err(|reason| odd(COLLECTION, &reason))?;
+            let ts = date_of(doc);
+            // What cannot be compared stays where the server put it.
+            let later = self.ts.is_none() || ts.is_some_and(|ts| Some(ts) > self.ts);
+            if later {
+                match alone {
+                    Some(last) if undated.is_none() => out.push(last)?,
+                    Some(last) => {
+                        self.hold(last)?;
+                        self.close(undated, out)?;
+                    }
+                    None => self.close(undated, out)?,
+                }
+                self.ts = ts.or(self.ts);
+                alone = Some(doc);
+            } else {
+                if let Some(first) = alone.take() {
+                    self.hold(first)?;
+                }
+                self.hold(doc)?;
+            }
+        }
+        if let Some(last) = alone {
+            self.hold(last)?;
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, doc: &[u8]) -> Result<(), ReadEnd> {
+        let view = Doc::new(doc).unwrap_or(Doc::EMPTY);
+        let key = MessageKey::read(view);
+        let id = key.id_in(doc);
+        if let Some(spilled) = &mut self.spilled {
+            return spilled.push(&[], &id, &[doc]).map_err(spill);
+        }
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&id);
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(doc);
+        self.places.push((start, middle, self.bytes.len()));
+        if self.bytes.len() > GROUP {
+            let mut spilled = UniqueSorter::new(SORTER, None);
+            for &(start, middle, end) in &self.places {
+                spilled
+                    .push(&[], &self.bytes[start..middle], &[&self.bytes[middle..end]])
+                    .map_err(spill)?;
+            }
+            self.spilled = Some(spilled);
+            self.bytes = Vec::new();
+            self.places = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Forgets what has not been handed on.
+    fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Hands the millisecond on, after the undated messages that come before it, and with those that belong to it.
+    fn close(
+        &mut self,
+        undated: &mut Option<Undated<'_>>,
+        out: &mut BatchSender<DocBatch>,
+    ) -> Result<(), ReadEnd> {
+        if let (Some(undated), Some(ts)) = (undated, self.ts) {
+            undated.before(ts, out)?;
+            while let Some(doc) = undated.at(ts) {
+                self.hold(doc)?;
+                undated.advance()?;
+            }
+        }
+        if let Some(spilled) = self.spilled.take() {
+            let sorted = spilled.finish(|_| {}).map_err(spill)?;
+            let mut items = sorted.read().map_err(spill)?;
+            while let Some(item) = items.next().map_err(spill)? {
+                out.push(item.payload)?;
+            }
+            return Ok(());
+        }
+        let bytes = &self.bytes;
+        let id = |place: &(usize, usize, usize)| &bytes[place.0..place.1];
+        if self.places.len() > 1 {
+            self.places.sort_by(|a, b| id(a).cmp(id(b)));
+        }
+        for (index, place) in self.places.iter().enumerate() {
+            let replaced = self
+                .places
+                .get(index + 1)
+                .is_some_and(|next| id(next) == id(place));
+            if !replaced {
+                out.push(&bytes[place.1..place.2])?;
+            }
+        }
+        self.bytes.clear();
+        self.places.clear();
+        Ok(())
+    }
+}
+
+/// `ts` when it is a date.
+fn date_of(doc: &[u8]) -> Option<i64> {
+    match Doc::new(doc).ok()?.get("ts")? {
+        Value::DateTime(ts) => Some(ts),
+        _ => None,
+    }
+}
+
+fn spill(error: std::io::Error) -> ReadEnd {
+    ReadEnd::Failed(StoreError::io("write", std::env::temp_dir())(error))
+}
+
+/// The undated messages in their order.
+struct Undated<'a> {
+    items: crate::store::order::UniqueItems<'a>,
+    /// Instant and document of the next one.
+    next: Option<(i64, Vec<u8>)>,
+}
+
+impl<'a> Undated<'a> {
+    fn new(sorted: &'a UniqueSorted) -> Result<Self, ReadEnd> {
+        let mut undated = Self {
+            items: sorted.read().map_err(spill)?,
+            next: None,
+        };
+        undated.advance()?;
+        Ok(undated)
+    }
+
+    fn advance(&mut self) -> Result<(), ReadEnd> {
+        self.next = self.items.next().map_err(spill)?.map(|item| {
+            let ts = item
+                .key
+                .first_chunk()
+                .map_or(NO_TS, |ts| crate::store::order::instant(*ts));
+            (ts, item.payload.to_vec())
+        });
+        Ok(())
+    }
+
+    fn at(&self, ts: i64) -> Option<&[u8]> {
+        self.next
+            .as_ref()
+            .filter(|(at, _)| *at == ts)
+            .map(|(_, doc)| doc.as_slice())
+    }
+
+    /// Hands on those before an instant.
+    fn before(&mut self, ts: i64, out: &mut BatchSender<DocBatch>) -> Result<(), ReadEnd> {
+        while let Some((at, doc)) = &self.next
+            && *at < ts
+        {
+            out.push(doc)?;
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    /// Hands on those up to an instant.
+    fn through(&mut self, ts: i64, out: &mut BatchSender<DocBatch>) -> Result<(), ReadEnd> {
+        while let Some((at, doc)) = &self.next
+            && *at <= ts
+        {
+            out.push(doc)?;
+            self.advance()?;
+        }
+        Ok(())
+    }
+}
+
+/// The undated messages of the query, sorted; `None` when there are none.
+fn sorted_undated(
+    handle: &Handle,
+    database: &MongoDatabase,
+    query: &MessageQuery,
+    out: &BatchSender<DocBatch>,
+) -> Result<Option<UniqueSorted>, ReadEnd> {
+    let mut sorter = UniqueSorter::new(SORTER, None);
+    let wanted = |key: &MessageKey<'_>| belongs(key, query.window);
+    let mut found = false;
+    for filter in undated(query) {
+        found |= collect(
+            handle,
+            database,
+            &query.room,
+            &filter,
+            wanted,
+            &mut sorter,
+            out,
+        )?;
+    }
+    if !found {
+        return Ok(None);
+    }
+    Ok(Some(sorter.finish(|_| {}).map_err(spill)?))
+}
+
+/// Reads those of these messages that are in the room into `out`. Blocks; inside a runtime.
+pub(super) fn read_chosen(
+    database: &MongoDatabase,
+    room: &RoomId,
+    ids: &[String],
+    out: &mut BatchSender<DocBatch>,
+) -> Result<(), ReadEnd> {
+    let handle = Handle::current();
+    let mut sorter = UniqueSorter::new(SORTER, None);
+    for some in ids.chunks(CHOSEN) {
+        // Importers wrote ids of the server's own type, too, which are told in hexadecimal.
+        let own = some.iter().filter_map(|id| ObjectId::parse_str(id).ok());
+        let texts = some.iter().map(Bson::from);
+        let ids: Vec<_> = texts.chain(own.map(Bson::from)).collect();
+        let filter = doc! {"_id": {"$in": ids}, "rid": &room.0};
+        collect(&handle, database, room, &filter, |_| true, &mut sorter, out)?;
+    }
+    let chosen = sorter.finish(|_| {}).map_err(spill)?;
+    let mut items = chosen.read().map_err(spill)?;
+    while let Some(item) = items.next().map_err(spill)? {
+        out.push(item.payload)?;
+    }
+    Ok(())
+}
+
+/// Puts the messages that a filter finds and `wanted` keeps into a sorter; whether there were any. When the cursor is lost
+/// they are read once more: of each id one stays.
+fn collect(
+    handle: &Handle,
+    database: &MongoDatabase,
+    room: &RoomId,
+    filter: &Document,
+    wanted: impl Fn(&MessageKey<'_>) -> bool,
+    sorter: &mut UniqueSorter,
+    out: &BatchSender<DocBatch>,
+) -> Result<bool, ReadEnd> {
+    let mut tries = Tries::default();
+    let mut found = false;
+    loop {
+        let mut replies = Replies::start(handle, database, filter.clone());
+        let lost = loop {
+            let batch = match replies.next(handle, out)? {
+                Some(Ok(batch)) => batch,
+                Some(Err(lost)) => break lost,
+                None => return Ok(found),
+            };
+            let docs = batch
+                .doc_slices()
+                .map_err(|error| database.failed(COLLECTION, &error))?;
+            for doc in docs {
+                let doc = document(doc).map_err(|reason| odd(COLLECTION, &reason))?;
+                let key = MessageKey::read(Doc::new(doc).unwrap_or(Doc::EMPTY));
+                if wanted(&key) {
+                    found = true;
+                    let mut before = Vec::with_capacity(8);
+                    push_instant(&mut before, key.ts);
+                    sorter
+                        .push(&before, &key.id_in(doc), &[doc])
+                        .map_err(spill)?;
+                }
+            }
+        };
+        if !lost.passing {
+            return Err(lost.error.into());
+        }
+        tries.wait(handle, room, lost.error, out)?;
+    }
+}

@@ -1,0 +1,243 @@
+//! A live database whose server fails while a room is read: everything comes, once and in order, or the failure is told.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bson::{DateTime, Document, doc};
+use export_room::store::mongo::{Load, MongoDatabase, MongoSource};
+use export_room::store::{MessageSource, StoreError};
+
+use crate::sources::{expected, whole_room, workspace};
+use crate::support::cli::{command, entries, manifest, ran, run, text};
+use crate::support::dump::DumpBuilder;
+use crate::support::mongo::{MongoPlace, MongoServer};
+
+/// Not a divisor of anything: batches end within a millisecond, of which each has three messages.
+const BATCH: u32 = 7;
+
+async fn source(place: &MongoPlace) -> MongoSource {
+    source_at(&place.address).await
+}
+
+async fn source_at(address: &str) -> MongoSource {
+    let load = Load {
+        batch: BATCH,
+        pause: Duration::ZERO,
+    };
+    let uri = address.to_owned().into();
+    MongoSource::new(MongoDatabase::connect(&uri, load).await.unwrap())
+}
+
+async fn read(source: &MongoSource) -> Result<Vec<Vec<u8>>, StoreError> {
+    let mut cursor = source.messages(&whole_room("GENERAL")).await?;
+    let mut documents = Vec::new();
+    while let Some(batch) = cursor.next_batch().await? {
+        documents.extend(batch.docs().map(<[u8]>::to_vec));
+    }
+    Ok(documents)
+}
+
+fn times(times: i32) -> Document {
+    doc! {"times": times}
+}
+
+/// What may become of a command: the connection breaks, or one of MongoDB's error codes.
+fn faults(command: &str) -> Vec<(&'static str, Document)> {
+    let fail = |how: Document| {
+        let mut data = doc! {"failCommands": [command]};
+        data.extend(how);
+        data
+    };
+    vec![
+        (
+            "the connection breaks",
+            fail(doc! {"closeConnection": true}),
+        ),
+        ("PrimarySteppedDown", fail(doc! {"errorCode": 189})),
+        ("NotWritablePrimary", fail(doc! {"errorCode": 10107})),
+        ("InterruptedAtShutdown", fail(doc! {"errorCode": 11600})),
+        ("CursorNotFound", fail(doc! {"errorCode": 43})),
+        ("CursorKilled", fail(doc! {"errorCode": 237})),
+    ]
+}
+
+#[tokio::test]
+async fn a_lost_cursor_goes_on_where_it_was() {
+    let server = MongoServer::start(&[]);
+    let place = server.place();
+    let dump = workspace();
+    place.load(&dump).await;
+    let wanted = expected(&dump, &whole_room("GENERAL"));
+    let source = source(&place).await;
+    for command in ["find", "getMore"] {
+        for (fault, how) in faults(command) {
+            // More often than the driver itself tries again.
+            place.fail(times(4), how).await;
+            let found = read(&source)
+                .await
+                .unwrap_or_else(|error| panic!("{command}, {fault}: {error}"));
+            assert!(
+                found == wanted,
+                "{command}, {fault}: {} messages instead of {}",
+                found.len(),
+                wanted.len()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_be_killed_and_started_again_while_a_room_is_read() {
+    const MESSAGES: i64 = 100;
+    let mut server = MongoServer::start(&[]);
+    let place = server.place();
+    let mut dump = DumpBuilder::new();
+    dump.add("rocketchat_room", &doc! {"_id": "GENERAL", "t": "c"});
+    for number in 0..MESSAGES {
+        let ts = DateTime::from_millis(1_700_000_000_000 + number / 3);
+        let message = doc! {"_id": format!("m{number:03}"), "rid": "GENERAL", "ts": ts, "msg": "x".repeat(64 << 10)};
+        dump.add("rocketchat_message", &message);
+    }
+    place.load(&dump).await;
+    let wanted = expected(&dump, &whole_room("GENERAL"));
+    let source = source(&place).await;
+    let mut cursor = source.messages(&whole_room("GENERAL")).await.unwrap();
+    // So much larger than what is read ahead that the rest is on the server when it dies.
+    let first = cursor.next_batch().await.unwrap().unwrap();
+    let mut found: Vec<_> = first.docs().map(<[u8]>::to_vec).collect();
+    assert!(found.len() < 20, "{}", found.len());
+    let restarted = tokio::task::spawn_blocking(move || {
+        server.kill();
+        server.resume();
+        server
+    });
+    let _server = restarted.await.unwrap();
+    while let Some(batch) = cursor.next_batch().await.unwrap() {
+        found.extend(batch.docs().map(<[u8]>::to_vec));
+    }
+    assert!(found == wanted, "{} of {}", found.len(), wanted.len());
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
+    let server = MongoServer::start(&[]);
+    let place = server.place();
+    let dump = workspace();
+    place.load(&dump).await;
+    let wanted = expected(&dump, &whole_room("GENERAL"));
+    let address = format!(
+        "{}&socketTimeoutMS=500&serverSelectionTimeoutMS=1500",
+        place.address
+    );
+    let source = source_at(&address).await;
+    for command in ["find", "getMore"] {
+        // Longer than a test may take.
+        let how = doc! {"failCommands": [command], "blockConnection": true, "blockTimeMS": 600_000};
+        place.fail(times(2), how).await;
+        let found = read(&source).await.unwrap();
+        assert!(
+            found == wanted,
+            "{command}: {} of {}",
+            found.len(),
+            wanted.len()
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_pass_is_told_at_once() {
+    let server = MongoServer::start(&[]);
+    let place = server.place();
+    place.load(&workspace()).await;
+    let source = source(&place).await;
+    let how = doc! {"failCommands": ["getMore"], "errorCode": 13};
+    place.fail(times(1), how).await;
+    let error = read(&source).await.unwrap_err().to_string();
+    assert!(
+        error.contains("rocketchat_message") && error.contains("docs/operating.md"),
+        "{error}"
+    );
+}
+
+fn export(address: &str, zip: &Path, more: &[&str]) -> (i32, String) {
+    let mut export = command(&["export", "--workspace", address, "--room", "GENERAL"]);
+    export.args(["--format", "json", "--force", "-o", text(zip)]);
+    let ran = ran(export.args(more));
+    (ran.code, ran.stderr)
+}
+
+#[tokio::test]
+async fn an_export_tells_of_lost_cursors_and_is_complete() {
+    let server = MongoServer::start(&[]);
+    let place = server.place();
+    place.load(&workspace()).await;
+    let directory = tempfile::tempdir().unwrap();
+    let (calm, stormy) = (
+        directory.path().join("calm.zip"),
+        directory.path().join("stormy.zip"),
+    );
+    let more = ["--no-attachments", "--batch", "7"];
+    let (code, stderr) = export(&place.address, &calm, &more);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(!stderr.contains("lost cursor"), "{stderr}");
+    let how = doc! {"failCommands": ["getMore"], "errorCode": 43};
+    place.fail(times(3), how).await;
+    let (code, stderr) = export(&place.address, &stormy, &more);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stderr.contains("a lost cursor is opened again") && stderr.contains("CursorNotFound"),
+        "{stderr}"
+    );
+    let entries = entries(&stormy);
+    assert_eq!(manifest(&entries)["messages"]["read"], 408);
+    assert!(
+        entries == self::entries(&calm),
+        "what was lost on the way shows in the export"
+    );
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_without_the_password() {
+    let address = "mongodb://ann:geheim@127.0.0.1:1/rocketchat?serverSelectionTimeoutMS=200";
+    for arguments in [
+        ["rooms", "--workspace", address],
+        ["rooms", "--workspace", "mongodb://ann:geheim@/rocketchat"],
+        ["rooms", "--workspace", "mongo://ann:geheim@127.0.0.1/x"],
+    ] {
+        let ran = run(&arguments);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(!ran.stderr.contains("geheim"), "{}", ran.stderr);
+    }
+    let ran = run(&["rooms", "--workspace", address]);
+    assert!(ran.stderr.contains("127.0.0.1:1"), "{}", ran.stderr);
+    // The same from a file, which no list of processes shows.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{address}\n")).unwrap();
+    let from_file = run(&["rooms", "--workspace-file", text(file.path())]);
+    assert_eq!(from_file.code, 2, "{}", from_file.stderr);
+    assert!(
+        from_file.stderr.contains("127.0.0.1:1") && !from_file.stderr.contains("geheim"),
+        "{}",
+        from_file.stderr
+    );
+}
+
+#[tokio::test]
+async fn names_and_ids_are_never_operators() {
+    let place = MongoPlace::new();
+    place.load(&workspace()).await;
+    let source = source(&place).await;
+    for name in [
+        "{\"$gt\": \"\"}",
+        "$where",
+        ".*",
+        "GENERAL\0",
+        "general' || '1'=='1",
+    ] {
+        assert!(
+            source.find_rooms(name, 9).await.unwrap().is_empty(),
+            "{name}"
+        );
+        assert_eq!(source.count(&whole_room(name)).await.unwrap(), 0, "{name}");
+    }
+}
