@@ -126,12 +126,12 @@ impl MongoDatabase {
                 uri.censor(&format!("{uri} is no usable address: {}", said(&error))),
             )
         };
-        let address = ConnectionString::parse(uri.reveal()).map_err(strange)?;
+        let mut address = ConnectionString::parse(uri.reveal()).map_err(strange)?;
         #[expect(
             deprecated,
-            reason = "the driver only reads it; what it asks for is kept here"
+            reason = "the driver knows it and refuses it; what it asks for is kept here"
         )]
-        let answer = address.socket_timeout.unwrap_or(ANSWER);
+        let answer = address.socket_timeout.take().unwrap_or(ANSWER);
         let mut options = ClientOptions::parse(address).await.map_err(strange)?;
         options.app_name.get_or_insert_with(|| APP_NAME.to_owned());
         options.connect_timeout.get_or_insert(CONNECT);
