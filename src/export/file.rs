@@ -99,7 +99,8 @@ impl FileExport {
         }
         let query = query(request);
         report.messages.expected = expected;
-        let mut threads = (request.format == Format::Html).then(Collector::new);
+        let mut threads =
+            (request.format == Format::Html).then(|| Collector::new(request.locale.texts()));
         self.first_pass(
             &job,
             request,

@@ -12,6 +12,7 @@ use transcript::html::{LISTED, author_of, excerpt};
 use transcript::markup::Plain;
 use transcript::message::{Field, Message};
 use transcript::output::{REPLIERS, SEPARATOR, Thread};
+use transcript::texts::Texts;
 
 use super::ExportError;
 use super::bloom::Bloom;
@@ -38,11 +39,14 @@ pub(super) struct Collector {
     payload: Vec<u8>,
     plain: Plain,
     text: String,
+    words: &'static Texts,
 }
 
 impl Collector {
-    pub(super) fn new() -> Self {
+    /// For pages with these words.
+    pub(super) fn new(words: &'static Texts) -> Self {
         Self {
+            words,
             replies: Sorter::new(SORT_BUDGET, None),
             firsts: Sorter::new(SMALL_BUDGET, None),
             set: Bloom::new(FIRSTS),
@@ -65,8 +69,8 @@ impl Collector {
         push_text(&mut self.key, &first);
         push_instant(&mut self.key, message.ts().unwrap_or(i64::MIN));
         self.key.extend_from_slice(id.as_bytes());
-        excerpt(message, &mut self.plain, &mut self.text);
-        let author = author_of(message).to_str();
+        excerpt(message, self.words, &mut self.plain, &mut self.text);
+        let author = author_of(message, self.words).to_str();
         self.payload.clear();
         push_part(&mut self.payload, &id);
         push_part(&mut self.payload, &author);

@@ -14,10 +14,11 @@ use transcript::bson::id_text;
 use transcript::mail::ThreadRoot;
 use transcript::mail::html::MailHtml;
 use transcript::mail::text::PlainText;
-use transcript::mail::{MailFile, MailFilePlace, Shown, filled, thread_root, write};
+use transcript::mail::{MailFile, MailFilePlace, Shown, thread_root, write};
 use transcript::message::{Field, FileRef, Message, Visibility};
 use transcript::names;
 use transcript::room::RoomInfo;
+use transcript::texts::filled;
 
 use super::dates::{Dates, zone_of_user};
 use super::mime::{self, Base64Lines, Part};

@@ -3,8 +3,8 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use transcript::html::escaped;
-use transcript::mail::filled;
 use transcript::room::RoomInfo;
+use transcript::texts::filled;
 
 use super::messages::{Reader, title};
 use super::{Mail, MailError, Occasion, mime, recipient};

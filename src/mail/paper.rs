@@ -94,7 +94,10 @@ impl Paper {
         let style = format!(
             "<style>{operators}{STYLE}@media (prefers-color-scheme:dark){{{DARK_FRAME}{DARK}}}</style>\n"
         );
-        let footer = escaped(&transcript::mail::filled(texts.sent_by, &[&self.site_name]));
+        let footer = escaped(&transcript::texts::filled(
+            texts.sent_by,
+            &[&self.site_name],
+        ));
         format!(
             "<!DOCTYPE html>\n<html lang=\"{}\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\

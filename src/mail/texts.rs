@@ -12,8 +12,10 @@ mod pt_br;
 mod ru;
 mod zh;
 
-use transcript::mail::{Labels, filled};
+use transcript::locale::Locale;
+use transcript::mail::Labels;
 use transcript::room::RoomInfo;
+use transcript::texts::filled;
 
 use crate::jobs::JobError;
 
@@ -39,8 +41,6 @@ pub struct Texts {
     /// The file's size.
     pub zip_too_large: &'static str,
     pub room: &'static str,
-    /// Channel, private group, direct messages, team, discussion, omnichannel.
-    pub kinds: [&'static str; 6],
     pub time: &'static str,
     /// Two instants.
     pub from_to: &'static str,
@@ -102,16 +102,8 @@ impl Texts {
 
     /// The kind of a room.
     pub fn kind<'a>(&self, room: &'a RoomInfo) -> &'a str {
-        let [channel, group, direct, team, discussion, omnichannel] = self.kinds;
-        match room.kind.as_str() {
-            _ if room.team => team,
-            _ if room.parent.is_some() => discussion,
-            "c" => channel,
-            "p" => group,
-            "d" => direct,
-            "l" => omnichannel,
-            _ => &room.kind,
-        }
+        let locale = Locale::of(self.code).unwrap_or_default();
+        locale.texts().kind(room)
     }
 
     /// Why a job failed.

@@ -345,15 +345,15 @@ fn pages_lead_to_each_other_and_the_calendar_to_every_day() {
     let pages = pages(&all, &["--timezone", "America/New_York", "--locale", "de"]);
     let second = &pages[&format!("{ROOM}-2.html")];
     for part in [
-        format!("<li><a href=\"{ROOM}.html\">First page"),
-        format!("<li><a href=\"{ROOM}.html\">Previous page"),
-        format!("<li><a href=\"{ROOM}-3.html\">Next page"),
-        format!("<li><a href=\"{ROOM}-4.html\">Last page"),
-        format!("<a href=\"{ROOM}-calendar.html\">Calendar"),
-        "<li class=\"here\">Page 2 of 4</li>".to_owned(),
+        format!("<li><a href=\"{ROOM}.html\">Erste Seite"),
+        format!("<li><a href=\"{ROOM}.html\">Vorige Seite"),
+        format!("<li><a href=\"{ROOM}-3.html\">Nächste Seite"),
+        format!("<li><a href=\"{ROOM}-4.html\">Letzte Seite"),
+        format!("<a href=\"{ROOM}-calendar.html\">Kalender"),
+        "<li class=\"here\">Seite 2 von 4</li>".to_owned(),
         "11. April 2024".to_owned(),
         "UTC−04:00</span></h2>".to_owned(),
-        "<time datetime=\"2024-04-15\" lang=\"de\">Montag, 15. April 2024</time>".to_owned(),
+        "<time datetime=\"2024-04-15\">Montag, 15. April 2024</time>".to_owned(),
     ] {
         assert!(
             second.contains(&part),
@@ -483,11 +483,11 @@ fn an_export_of_the_server_is_in_the_requesters_zone_and_language_and_wears_the_
     let zip = server.exported().store.join(format!("{id}.zip"));
     let entry = String::from_utf8(entries(&zip)["GENERAL.html"].clone()).unwrap();
     for part in [
-        "id=\"d-2024-03-02\"><time datetime=\"2024-03-02\" lang=\"de\">Samstag, 2. März 2024</time>",
+        "id=\"d-2024-03-02\"><time datetime=\"2024-03-02\">Samstag, 2. März 2024</time>",
         "UTC+05:30</span></h2>",
-        "<dt>Times in</dt><dd dir=\"auto\">UTC+05:30</dd>",
+        "<dt>Zeiten in</dt><dd dir=\"auto\">UTC+05:30</dd>",
         "<style>b { color: rebeccapurple }</style>",
-        "<dt>By</dt>",
+        "<dt>Von</dt>",
     ] {
         assert!(entry.contains(part), "{part}");
     }

@@ -78,6 +78,7 @@ const RULES: &[Rule] = &[
     backends_in_app,
     nothing_left_open,
     no_hidden_unwrap,
+    words_of_pages_in_texts,
     module_documentation,
     telling_names,
     dependencies_with_reasons,
@@ -241,6 +242,48 @@ fn nothing_left_open(path: &str, text: &str) -> Vec<String> {
                 .map(move |open| format!("line {number}: `{open}`"))
         })
         .collect()
+}
+
+/// What people read or hear of a page stands in `texts/`, where each language has it.
+fn words_of_pages_in_texts(path: &str, text: &str) -> Vec<String> {
+    // The escaper writes no words.
+    if !path.starts_with("crates/transcript/src/html") || path.ends_with("html/escape.rs") {
+        return Vec::new();
+    }
+    let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+    code(product)
+        .filter(|(_, line)| {
+            // Quotation marks within a literal do not end it.
+            let line = line.replace("\\\"", "'").replace("\\n", " ");
+            line.split('"').skip(1).step_by(2).any(has_own_words)
+        })
+        .map(|(number, line)| format!("line {number} has words of its own: {}", line.trim()))
+        .collect()
+}
+
+/// Whether a piece of markup has words between its tags, or in attributes that are read aloud or shown.
+fn has_own_words(markup: &str) -> bool {
+    let spoken = ["title='", "aria-label='", "placeholder='", "alt='"];
+    let spoken = spoken.iter().any(|attribute| {
+        let value = markup.split_once(attribute).map_or("", |(_, value)| value);
+        value.starts_with(|c: char| c.is_ascii_alphabetic())
+    });
+    // A piece may begin within a tag.
+    let begins = markup.find('<').unwrap_or(markup.len());
+    let mut inside = markup.find('>').is_some_and(|ends| ends < begins);
+    let mut outside = String::new();
+    for character in markup.chars() {
+        match character {
+            '<' | '{' => inside = true,
+            '>' | '}' => inside = false,
+            other if !inside => outside.push(other),
+            _ => {}
+        }
+    }
+    // Names that are the same in every language.
+    let outside = outside.replace("manifest.json", "").replace("UTC", "");
+    let mut words = outside.split(|c: char| !c.is_ascii_alphabetic());
+    spoken || markup.contains(['<', '>']) && words.any(|word| word.len() > 1)
 }
 
 /// Clippy sees `unwrap`; these are the ways around it.
@@ -411,6 +454,24 @@ fn a_hidden_unwrap_is_caught() {
         "value.expect(\"a vector just filled\");\n"
     ));
     assert!(!catches("tests/it/x.rs", "value.expect(\"\");\n"));
+}
+
+#[test]
+fn words_in_markup_are_caught() {
+    let catches =
+        |text| !words_of_pages_in_texts("crates/transcript/src/html/x.rs", text).is_empty();
+    assert!(catches(
+        "out.extend_from_slice(b\"<b>Reply to <a href=\\\"\");"
+    ));
+    assert!(catches("self.markup(\"<input aria-label=\\\"Show\\\">\");"));
+    assert!(catches("self.markup(\"</bdi> by whom\");"));
+    assert!(!catches(
+        "self.markup(\"\\\" class=\\\"file gone\\\"><bdi>\");"
+    ));
+    assert!(!catches(
+        "self.markup(\"<p class=\\\"note\\\">\"); // <p>Words"
+    ));
+    assert!(!catches("#[cfg(test)]\nlet html = \"<p>Words</p>\";"));
 }
 
 #[test]

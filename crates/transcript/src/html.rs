@@ -24,6 +24,7 @@ use crate::message::{Anomalies, Field, Message};
 use crate::output::{Day, Output};
 use crate::room::RoomInfo;
 use crate::search::{self, Indexed};
+use crate::texts::Texts;
 use crate::time::{IsoWriter, Local, LocalClock};
 
 pub use threads::{author_of, excerpt};
@@ -75,7 +76,7 @@ pub struct ExportInfo {
     pub zone: TimeZone,
     /// Whether there is a search: every message is told to [`Output::index`].
     pub search: bool,
-    /// How dates and numbers are written.
+    /// The language of the page, and how dates and numbers are written.
     pub locale: Locale,
     /// A style sheet of the user's own, put after ours; [`check_style`] has found nothing wrong with it.
     pub style: Option<String>,
@@ -89,7 +90,7 @@ pub fn check_style(sheet: &str) -> Option<&'static str> {
         .as_bytes()
         .windows(7)
         .any(|part| part.eq_ignore_ascii_case(b"</style"));
-    closes.then_some("it contains `</style`, which would end it")
+    closes.then_some("it contains the closing tag of a style element, which would end it")
 }
 
 /// Which file is being written.
@@ -109,10 +110,12 @@ pub struct PagedHtml {
     info: ExportInfo,
     /// `<rid>.html`.
     entry_name: String,
+    /// The words around what people wrote.
+    words: &'static Texts,
     clock: LocalClock,
     iso: IsoWriter,
     assets: page::Assets,
-    texts: markup::Texts,
+    texts: markup::Buffers,
     /// Reads texts for the search and for excerpts.
     plain: Plain,
     /// The text of the message, without its marks; empty without a search.
@@ -147,11 +150,12 @@ impl PagedHtml {
     /// A renderer for a room.
     pub fn new(info: ExportInfo) -> Self {
         Self {
+            words: info.locale.texts(),
             clock: LocalClock::new(info.zone.clone()),
             iso: IsoWriter::default(),
-            assets: page::Assets::new(info.style.as_deref()),
+            assets: page::Assets::new(info.style.as_deref(), &info.locale.texts().script),
             entry_name: crate::names::safe(&format!("{}.html", info.room.id)),
-            texts: markup::Texts::default(),
+            texts: markup::Buffers::default(),
             plain: Plain::default(),
             said: String::new(),
             info,
@@ -178,7 +182,7 @@ impl PagedHtml {
     #[must_use]
     pub fn with_markup(mut self, options: crate::markup::Options) -> Self {
         self.plain = Plain::new(options.clone());
-        self.texts = markup::Texts::new(options);
+        self.texts = markup::Buffers::new(options);
         self
     }
 
@@ -440,6 +444,11 @@ impl PagedHtml {
         }
         self.out.extend_from_slice(b"#m-");
         escape::link(&mut self.out, id);
+    }
+
+    /// Writes a text of ours.
+    fn say(&mut self, text: &str) {
+        escape::text(&mut self.out, text.as_bytes());
     }
 
     /// Writes `<a href="…">` to a file.

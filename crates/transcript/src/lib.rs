@@ -24,6 +24,7 @@ pub mod room;
 mod scan;
 pub mod search;
 pub mod system;
+pub mod texts;
 pub mod time;
 
 pub use batch::DocBatch;

@@ -5,6 +5,7 @@
 
 use jiff::civil::{Date, Weekday};
 
+use crate::texts::Texts;
 use crate::time::digits;
 
 /// A language and region that dates are written for.
@@ -344,6 +345,17 @@ impl Locale {
             .map(|table| table.tag)
     }
 
+    /// The words of pages in its language.
+    pub fn texts(self) -> &'static Texts {
+        Texts::of(self.0.tag)
+    }
+
+    /// What parts the whole of a number from its fraction.
+    pub(crate) fn decimal(self) -> &'static str {
+        // Where commas part groups, a point parts the fraction, and the other way around.
+        if self.0.grouping.0 == "," { "." } else { "," }
+    }
+
     /// Its language tag.
     pub fn tag(self) -> &'static str {
         self.0.tag
@@ -391,11 +403,17 @@ impl Locale {
 
     /// The time of day to the second, from milliseconds since midnight: `14:07:09`, `2:07:09 PM`.
     pub fn clock(self, of_day: u32, out: &mut Vec<u8>) {
+        self.time_of_day(of_day, true, out);
+    }
+
+    /// The time of day to the second or to the minute.
+    pub(crate) fn time_of_day(self, of_day: u32, to_second: bool, out: &mut Vec<u8>) {
         let seconds = of_day / 1000;
         let hour = seconds / 3600;
         let mut rest = *b":00:00";
         digits(&mut rest[1..3], seconds / 60 % 60);
         digits(&mut rest[4..6], seconds % 60);
+        let rest = if to_second { &rest[..] } else { &rest[..3] };
         if self.0.twelve {
             let hour = match hour % 12 {
                 0 => 12,
@@ -407,13 +425,13 @@ impl Locale {
             let mut last = [0];
             digits(&mut last, hour);
             out.extend_from_slice(&last);
-            out.extend_from_slice(&rest);
+            out.extend_from_slice(rest);
             out.extend_from_slice(if seconds < 12 * 3600 { b" AM" } else { b" PM" });
         } else {
             let mut first = [0; 2];
             digits(&mut first, hour);
             out.extend_from_slice(&first);
-            out.extend_from_slice(&rest);
+            out.extend_from_slice(rest);
         }
     }
 

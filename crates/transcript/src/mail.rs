@@ -8,6 +8,7 @@ pub mod text;
 use crate::bson::{Doc, Text, Value, id_text};
 use crate::message::{Field, Message, User, Visibility};
 use crate::system::{Sentence, sentence};
+use crate::texts::filled;
 
 /// Quotes within quotes are followed this far.
 const QUOTES: usize = 8;
@@ -186,19 +187,6 @@ pub fn write(sheet: &mut impl Sheet, shown: &Shown<'_>, labels: &Labels) {
         sheet.close();
     }
     sheet.end();
-}
-
-/// `template` with its `{}` replaced, once, by texts in order.
-pub fn filled(template: &str, texts: &[&str]) -> String {
-    let mut out = String::with_capacity(template.len() + 32);
-    let mut texts = texts.iter();
-    for (index, piece) in template.split("{}").enumerate() {
-        if index > 0 {
-            out.push_str(texts.next().copied().unwrap_or_default());
-        }
-        out.push_str(piece);
-    }
-    out
 }
 
 fn head<'a>(shown: &Shown<'a>, kind: Sentence, labels: &Labels) -> Head<'a> {

@@ -2,6 +2,7 @@
 
 use crate::message::Message;
 use crate::search::Indexed;
+use crate::texts::Texts;
 
 /// The archive under construction, as a renderer sees it: named entries, one after the other, and an index on disk of
 /// what earlier entries hold, so that a renderer keeps nothing that grows with the room.
@@ -233,25 +234,25 @@ pub enum Role {
 }
 
 impl Role {
-    const ALL: [(Self, &'static str, &'static str); 7] = [
-        (Self::Owner, "owner", "Owner"),
-        (Self::Leader, "leader", "Leader"),
-        (Self::Moderator, "moderator", "Moderator"),
-        (Self::Admin, "admin", "Admin"),
-        (Self::Bot, "bot", "Bot"),
-        (Self::Guest, "guest", "Guest"),
-        (Self::Agent, "livechat-agent", "Agent"),
+    const ALL: [(Self, &'static str); 7] = [
+        (Self::Owner, "owner"),
+        (Self::Leader, "leader"),
+        (Self::Moderator, "moderator"),
+        (Self::Admin, "admin"),
+        (Self::Bot, "bot"),
+        (Self::Guest, "guest"),
+        (Self::Agent, "livechat-agent"),
     ];
 
     /// The role with this `_id` in `rocketchat_roles`.
     pub fn of(id: &str) -> Option<Self> {
-        let found = Self::ALL.iter().find(|(_, known, _)| *known == id)?;
+        let found = Self::ALL.iter().find(|(_, known)| *known == id)?;
         Some(found.0)
     }
 
     /// The role as people read it.
-    pub fn label(self) -> &'static str {
-        Self::ALL[self as usize].2
+    pub fn label(self, words: &Texts) -> &'static str {
+        words.roles[self as usize]
     }
 }
 

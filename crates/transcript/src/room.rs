@@ -1,6 +1,7 @@
 //! A room of `rocketchat_room` (contract §5.2), as headers and file names need it.
 
 use crate::bson::{Doc, Malformed, Text, Value, id_text};
+use crate::locale::Locale;
 
 /// What exports say about their room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,17 +81,9 @@ impl RoomInfo {
         name.unwrap_or(&self.id)
     }
 
-    /// The kind of room in words.
+    /// The kind of room in English words.
     pub fn kind_in_words(&self) -> &str {
-        match self.kind.as_str() {
-            _ if self.team => "team",
-            _ if self.parent.is_some() => "discussion",
-            "c" => "channel",
-            "p" => "private group",
-            "d" => "direct messages",
-            "l" => "omnichannel conversation",
-            other => other,
-        }
+        Locale::default().texts().kind(self)
     }
 }
 

@@ -16,7 +16,6 @@ pub(super) const TEXTS: Texts = Texts {
     zip_attached: "包含所有文件的完整导出已作为 {} 附上。",
     zip_too_large: "包含所有文件的导出（{}）对本邮件过大。",
     room: "聊天室",
-    kinds: ["频道", "私有群组", "私聊", "团队", "讨论", "全渠道会话"],
     time: "时间范围",
     from_to: "从 {} 到 {}",
     beginning: "最早",

@@ -20,6 +20,7 @@ use crate::bson::{Text, Value};
 use crate::message::{Anomalies, Anomaly, Field, Message, User, Visibility};
 use crate::output::Output;
 use crate::system::{Sentence, sentence};
+use crate::texts::{Texts, gap};
 use crate::time::{IsoWriter, Local, civil_date, digits};
 
 /// Quotes within quotes, and blocks within blocks, are followed this far; Rocket.Chat itself stops at
@@ -82,13 +83,7 @@ impl<O: Output> Body<'_, O> {
         escape::text(out, id.as_bytes());
         out.extend_from_slice(b"\">");
         self.author(message, continues)?;
-        permalink(
-            &mut self.html.out,
-            &mut self.html.iso,
-            &id,
-            message.ts(),
-            local,
-        );
+        permalink(self.html, &id, message.ts(), local);
         self.marks(message, kind);
         self.markup("</div>\n");
         threads::reply(self.html, message, self.output)?;
@@ -115,27 +110,28 @@ impl<O: Output> Body<'_, O> {
 
     /// When it was edited, and so on: only what there is.
     fn marks(&mut self, message: &Message<'_>, kind: Sentence) {
+        let words = self.html.words;
         let set = |field| message.get(field).is_some_and(Value::truthy);
         let deleted =
             message.visibility() == Visibility::Deleted || message.kind() == Some(Text(b"rm"));
         if deleted {
-            self.mark("deleted", message, Field::EditedAt, Field::EditedBy);
+            self.mark(words.deleted, message, Field::EditedAt, Field::EditedBy);
         } else if set(Field::EditedAt) {
-            self.mark("edited", message, Field::EditedAt, Field::EditedBy);
+            self.mark(words.edited, message, Field::EditedAt, Field::EditedBy);
         }
         if set(Field::Pinned) {
-            self.mark("pinned", message, Field::PinnedAt, Field::PinnedBy);
+            self.mark(words.pinned, message, Field::PinnedAt, Field::PinnedBy);
         }
         for (field, text) in [
-            (Field::Bot, "integration"),
-            (Field::Imported, "imported"),
-            (Field::SlackBotId, "from Slack"),
-            (Field::SentByEmail, "by e-mail"),
-            (Field::Private, "shown to one user only"),
+            (Field::Bot, words.integration),
+            (Field::Imported, words.imported),
+            (Field::SlackBotId, words.from_slack),
+            (Field::SentByEmail, words.by_email),
+            (Field::Private, words.private),
         ] {
             if set(field) {
                 self.markup("<span class=\"tag\">");
-                self.markup(text);
+                self.say(text);
                 self.markup("</span>");
             }
         }
@@ -146,15 +142,20 @@ impl<O: Output> Body<'_, O> {
         }
     }
 
-    fn mark(&mut self, text: &str, message: &Message<'_>, at: Field, by: Field) {
+    fn mark(
+        &mut self,
+        [alone, by_whom]: [&'static str; 2],
+        message: &Message<'_>,
+        at: Field,
+        by: Field,
+    ) {
         self.markup("<span class=\"tag\">");
-        self.markup(text);
         let by = message.get(by).and_then(Value::document);
         let by = by.map(User::read).unwrap_or_default().label();
-        if !by.is_empty() {
-            self.markup(" by <bdi>");
-            self.name(by);
-            self.markup("</bdi>");
+        if by.is_empty() {
+            self.say(alone);
+        } else {
+            self.around(by_whom, "<bdi>", by, "</bdi>");
         }
         if let Some(at) = message.get(at).and_then(Value::millis) {
             self.markup(" ");
@@ -168,12 +169,10 @@ impl<O: Output> Body<'_, O> {
         if history.is_empty() {
             return Ok(());
         }
-        escape::ours_tagged(
-            &mut self.html.out,
-            "<details class=\"older\"><summary>",
-            format_args!("Earlier versions: {}", history.len()),
-            "</summary>\n",
-        );
+        self.markup("<details class=\"older\"><summary>");
+        let template = self.html.words.earlier;
+        escape::filled(&mut self.html.out, template, &[&history.len()]);
+        self.markup("</summary>\n");
         for version in history {
             self.anomalies.extend(version.anomalies());
             self.markup("<div class=\"version\" id=\"m-");
@@ -197,6 +196,22 @@ impl<O: Output> Body<'_, O> {
     #[inline]
     fn markup(&mut self, markup: &str) {
         self.html.out.extend_from_slice(markup.as_bytes());
+    }
+
+    /// A text of ours.
+    #[inline]
+    fn say(&mut self, text: &str) {
+        self.html.say(text);
+    }
+
+    /// A text of ours with a name in its gap, which stands between two pieces of markup.
+    fn around(&mut self, text: &'static str, before: &str, name: Text<'_>, after: &str) {
+        let (start, end) = gap(text);
+        self.say(start);
+        self.markup(before);
+        self.name(name);
+        self.markup(after);
+        self.say(end);
     }
 
     /// A name, at most [`NAME`] bytes of it.
@@ -243,44 +258,44 @@ impl<O: Output> Body<'_, O> {
         out.extend_from_slice(b"</time>");
     }
 
-    /// A mark where more follows than is shown: `rest` is how many of `what`.
-    fn more(&mut self, rest: usize, what: &str) {
+    /// A mark where more follows than is shown: `rest` is how many things.
+    fn more(&mut self, rest: usize) {
         if rest > 0 {
             self.anomalies.add(Anomaly::TooMuch);
-            escape::ours_tagged(
-                &mut self.html.out,
-                "<p class=\"cut\">",
-                format_args!("Cut here: {rest} more {what}, which the JSON export has."),
-                "</p>\n",
-            );
+            self.markup("<p class=\"cut\">");
+            escape::filled(&mut self.html.out, self.html.words.cut, &[&rest]);
+            self.markup("</p>\n");
         }
     }
 
     /// A mark where something is nested deeper than is followed.
     fn too_deep(&mut self) {
         self.anomalies.add(Anomaly::TooDeep);
-        self.markup("<p class=\"cut\">Cut here: what follows is nested too deeply.</p>\n");
+        self.markup("<p class=\"cut\">");
+        self.say(self.html.words.too_deep);
+        self.markup("</p>\n");
     }
 }
 
-fn permalink(
-    out: &mut Vec<u8>,
-    iso: &mut IsoWriter,
-    id: &str,
-    ts: Option<i64>,
-    local: Option<Local>,
-) {
+fn permalink(html: &mut PagedHtml, id: &str, ts: Option<i64>, local: Option<Local>) {
+    let out = &mut html.out;
     out.extend_from_slice(b" <a href=\"#m-");
     escape::link(out, id);
     out.extend_from_slice(b"\">");
-    time(out, iso, ts, local);
+    time(out, &mut html.iso, html.words, ts, local);
     out.extend_from_slice(b"</a>");
 }
 
 /// `<time>` with the instant in UTC in the markup and the zone's time of day in sight.
-fn time(out: &mut Vec<u8>, iso: &mut IsoWriter, ts: Option<i64>, local: Option<Local>) {
+fn time(
+    out: &mut Vec<u8>,
+    iso: &mut IsoWriter,
+    words: &Texts,
+    ts: Option<i64>,
+    local: Option<Local>,
+) {
     let (Some(utc), Some(local)) = (ts.and_then(|ts| iso.text(ts)), local) else {
-        out.extend_from_slice(b"no time");
+        escape::text(out, words.no_time.as_bytes());
         return;
     };
     out.extend_from_slice(b"<time datetime=\"");

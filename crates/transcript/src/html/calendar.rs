@@ -4,6 +4,7 @@ use jiff::civil::Date;
 
 use super::{Here, PagedHtml, escape, page};
 use crate::output::{Day, Output};
+use crate::texts::{counted, gap};
 use crate::time::civil_date;
 
 /// Days on one page of the calendar: more than fifty years of talk every day.
@@ -98,16 +99,19 @@ pub(super) fn write<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<(
 }
 
 fn head(html: &mut PagedHtml, number: u32) {
-    page::opening(html, "Calendar", number);
+    page::opening(html, html.words.calendar, number);
     html.out
         .extend_from_slice(b"<header class=\"head\">\n<p class=\"where\">");
     html.open_link(Here::Room(0));
     html.out.extend_from_slice(b"<bdi>");
     escape::text(&mut html.out, html.info.room.title.as_bytes());
-    html.out.extend_from_slice(
-        b"</bdi></a></p>\n<h1>Calendar</h1>\n<p class=\"sub\">Days with messages, in ",
-    );
+    html.out.extend_from_slice(b"</bdi></a></p>\n<h1>");
+    html.say(html.words.calendar);
+    html.out.extend_from_slice(b"</h1>\n<p class=\"sub\">");
+    let (before, after) = gap(html.words.calendar_about);
+    html.say(before);
     page::zone(html);
+    html.say(after);
     html.out.extend_from_slice(b"</p>\n");
     html.out.extend_from_slice(b"</header>\n");
     links(html, number, false);
@@ -119,17 +123,20 @@ fn links(html: &mut PagedHtml, number: u32, after: bool) {
     if number == 0 && !after {
         return;
     }
+    let words = html.words;
     html.out
-        .extend_from_slice(b"<nav class=\"pages\" aria-label=\"Pages of the calendar\"><ul>");
+        .extend_from_slice(b"<nav class=\"pages\" aria-label=\"");
+    html.say(words.calendar_pages);
+    html.out.extend_from_slice(b"\"><ul>");
     for (there, to, text) in [
-        (number > 0, 0, "First page"),
-        (number > 0, number.saturating_sub(1), "Previous page"),
-        (after, number.saturating_add(1), "Next page"),
+        (number > 0, 0, words.first_page),
+        (number > 0, number.saturating_sub(1), words.previous_page),
+        (after, number.saturating_add(1), words.next_page),
     ] {
         if there {
             html.out.extend_from_slice(b"<li>");
             html.open_link(Here::Calendar(to));
-            html.out.extend_from_slice(text.as_bytes());
+            html.say(text);
             html.out.extend_from_slice(b"</a></li>");
         }
     }
@@ -144,15 +151,28 @@ fn month(html: &mut PagedHtml, days: &[(Day, Date)]) {
     let locale = html.info.locale;
     let total: u64 = days.iter().map(|(day, _)| day.messages).sum();
     let most = days.iter().map(|(day, _)| day.messages).max().unwrap_or(1);
-    let (name, total) = (locale.month_name(*some), locale.number(total));
+    let words = html.words;
     html.out.extend_from_slice(b"<table><caption>");
-    escape::text(&mut html.out, name.as_bytes());
-    escape::ours_tagged(
-        &mut html.out,
-        " <span>",
-        format_args!("{total}"),
-        "<span class=\"vh\"> messages</span></span></caption>\n<thead><tr>",
-    );
+    escape::text(&mut html.out, locale.month_name(*some).as_bytes());
+    html.out.extend_from_slice(b" <span>");
+    // The number is seen, the words around it are heard only.
+    let (before, after) = gap(counted(words.count, total));
+    for (spoken, what) in [
+        (true, before),
+        (false, &locale.number(total)),
+        (true, after),
+    ] {
+        if what.is_empty() {
+            continue;
+        }
+        html.out
+            .extend_from_slice(if spoken { b"<span class=\"vh\">" } else { b"" });
+        html.say(what);
+        html.out
+            .extend_from_slice(if spoken { b"</span>" } else { b"" });
+    }
+    html.out
+        .extend_from_slice(b"</span></caption>\n<thead><tr>");
     for (_, weekday) in locale.week() {
         html.out.extend_from_slice(b"<th scope=\"col\">");
         escape::text(&mut html.out, weekday.as_bytes());
@@ -183,11 +203,6 @@ fn month(html: &mut PagedHtml, days: &[(Day, Date)]) {
                 let page = html.name(Here::Room(day.page));
                 escape::link(&mut html.out, &page);
                 let count = locale.number(day.messages);
-                let word = if day.messages == 1 {
-                    "message"
-                } else {
-                    "messages"
-                };
                 escape::ours(
                     &mut html.out,
                     format_args!("#d-{}", some.strftime("%Y-%m-")),
@@ -198,7 +213,9 @@ fn month(html: &mut PagedHtml, days: &[(Day, Date)]) {
                     format_args!("{number:02}"),
                     "\" title=\"",
                 );
-                escape::ours_tagged(&mut html.out, "", format_args!("{count} {word}"), "\">");
+                let template = counted(words.count, day.messages);
+                escape::filled(&mut html.out, template, &[&count]);
+                html.out.extend_from_slice(b"\">");
                 escape::ours_tagged(&mut html.out, "", format_args!("{number}"), "</a></td>");
             }
             None => escape::ours_tagged(&mut html.out, "<td>", format_args!("{number}"), "</td>"),
@@ -216,9 +233,13 @@ pub(super) fn months<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<
     let locale = html.info.locale;
     let mut listed = 0;
     let mut year = None;
-    html.out.extend_from_slice(
-        b"<nav class=\"months\" aria-label=\"Months\">\n<details><summary>Jump to a month</summary>\n<dl>\n",
-    );
+    let words = html.words;
+    html.out
+        .extend_from_slice(b"<nav class=\"months\" aria-label=\"");
+    html.say(words.months);
+    html.out.extend_from_slice(b"\">\n<details><summary>");
+    html.say(words.jump);
+    html.out.extend_from_slice(b"</summary>\n<dl>\n");
     let more = loop {
         let (day, date) = next;
         if listed == MONTHS_LISTED {
@@ -264,10 +285,10 @@ pub(super) fn months<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<
     };
     html.out.extend_from_slice(b"</dd></div>\n</dl>\n<p>");
     html.open_link(Here::Calendar(0));
-    html.out.extend_from_slice(if more {
-        b"Calendar with all months and days"
+    html.say(if more {
+        words.all_months
     } else {
-        b"Calendar with all days".as_slice()
+        words.all_days
     });
     html.out
         .extend_from_slice(b"</a></p>\n</details>\n</nav>\n");

@@ -186,6 +186,19 @@ pub(super) fn ours_tagged(
     out.extend_from_slice(after.as_bytes());
 }
 
+/// Writes a text of ours, each `{}` in it filled with the next of these, of which none holds markup.
+pub(super) fn filled(out: &mut Vec<u8>, template: &str, parameters: &[&dyn std::fmt::Display]) {
+    let mut parameters = parameters.iter();
+    for (number, piece) in template.split("{}").enumerate() {
+        if number > 0
+            && let Some(parameter) = parameters.next()
+        {
+            ours(out, format_args!("{parameter}"));
+        }
+        text(out, piece.as_bytes());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,25 +4,25 @@
 //! A link is one only when its scheme is `http`, `https`, `mailto` or `tel`; of any other the target stands behind the
 //! label, to be read and not followed. A picture by its address becomes a link: a page asks no other machine for anything.
 
-use jiff::civil::DateTime;
-
 use super::body::link;
 use super::{PagedHtml, escape, highlight};
 use crate::bson::{Doc, Text, Value};
+use crate::locale::Locale;
 use crate::markup::{Markup, Node, Options, Tag, Target, TimeForm, emoji as emoji_table};
 use crate::message::{Field, Message};
 use crate::output::Output;
+use crate::texts::Texts;
 use crate::time::{IsoWriter, LocalClock, civil_date};
 
 /// Reads and writes texts, with buffers that are used again for the next.
 #[derive(Debug, Default)]
-pub(super) struct Texts {
+pub(super) struct Buffers {
     markup: Markup,
     options: Options,
     target: String,
 }
 
-impl Texts {
+impl Buffers {
     /// Appends the text that was read last, without its marks.
     pub(super) fn plain(&self, out: &mut String) {
         crate::markup::plain(&self.markup, out);
@@ -63,6 +63,8 @@ pub(super) fn text<O: Output>(
         target: &mut texts.target,
         clock: &mut html.clock,
         iso: &mut html.iso,
+        words: html.words,
+        locale: html.info.locale,
         mentions: list(Field::Mentions),
         channels: list(Field::Channels),
         inline: 0,
@@ -108,6 +110,8 @@ struct Writer<'a> {
     target: &'a mut String,
     clock: &'a mut LocalClock,
     iso: &'a mut IsoWriter,
+    words: &'static Texts,
+    locale: Locale,
     mentions: Option<Doc<'a>>,
     channels: Option<Doc<'a>>,
     /// Open elements that hold text only: a block within them is not one.
@@ -158,25 +162,45 @@ impl Writer<'_> {
         let markup: &[u8] = match tag {
             Tag::Paragraph if block => b"<p>",
             Tag::Heading(level) if block => {
-                return escape::ours_tagged(self.out, "<p class=\"h", format_args!("{level}"), "\">");
+                return escape::ours_tagged(
+                    self.out,
+                    "<p class=\"h",
+                    format_args!("{level}"),
+                    "\">",
+                );
             }
             Tag::Quote if block => b"<blockquote>",
-            Tag::SpoilerBlock if block => b"<details class=\"hidden\"><summary>Spoiler</summary>",
+            Tag::SpoilerBlock if block => {
+                let spoiler = self.words.spoiler;
+                return self.element("<details class=\"hidden\"><summary>", spoiler, "</summary>");
+            }
             Tag::List if block => b"<ul>",
             Tag::Numbered if block => b"<ol>",
             Tag::Tasks if block => b"<ul class=\"tasks\">",
             Tag::Item(Some(number)) if block => {
-                return escape::ours_tagged(self.out, "<li value=\"", format_args!("{number}"), "\">");
+                return escape::ours_tagged(
+                    self.out,
+                    "<li value=\"",
+                    format_args!("{number}"),
+                    "\">",
+                );
             }
             Tag::Item(None) if block => b"<li>",
-            Tag::Task(true) if block => b"<li><span role=\"img\" aria-label=\"done\">\xe2\x98\x91</span> ",
-            Tag::Task(false) if block => b"<li><span role=\"img\" aria-label=\"to do\">\xe2\x98\x90</span> ",
+            Tag::Task(done) if block => {
+                let (says, box_) = if done {
+                    (self.words.done, "\">☑</span> ")
+                } else {
+                    (self.words.to_do, "\">☐</span> ")
+                };
+                return self.element("<li><span role=\"img\" aria-label=\"", says, box_);
+            }
             Tag::BigEmoji => b"<span class=\"big\">",
             Tag::Bold => b"<strong>",
             Tag::Italic => b"<em>",
             Tag::Strike => b"<s>",
             Tag::Spoiler => {
-                b"<label class=\"spoiler\"><input type=\"checkbox\" aria-label=\"Show the spoiler\"><span>"
+                let before = "<label class=\"spoiler\"><input type=\"checkbox\" aria-label=\"";
+                return self.element(before, self.words.show_spoiler, "\"><span>");
             }
             Tag::Link(target) | Tag::Image(target) => {
                 self.links += 1;
@@ -261,7 +285,9 @@ impl Writer<'_> {
     fn leaf(&mut self, node: Node) {
         let block = self.inline == 0;
         match node {
-            Node::Text(span) | Node::Unicode(span) => escape::text(self.out, self.markup.str(span).as_bytes()),
+            Node::Text(span) | Node::Unicode(span) => {
+                escape::text(self.out, self.markup.str(span).as_bytes());
+            }
             Node::LineBreak => self.out.extend_from_slice(b"<br>"),
             Node::Code(span) => self.element("<code>", self.markup.str(span), "</code>"),
             Node::CodeBlock { language, lines } if block => {
@@ -287,9 +313,7 @@ impl Writer<'_> {
                 self.element("<code class=\"math\">", self.markup.str(span), "</code>");
             }
             Node::Time { seconds, form } => self.time(seconds, form),
-            Node::Cut => self.out.extend_from_slice(
-                b"<span class=\"cut\">[cut here: more than can be shown; the JSON export has all of it]</span>",
-            ),
+            Node::Cut => self.element("<span class=\"cut\">[", self.words.cut_text, "]</span>"),
             Node::Start(_) | Node::End(_) | Node::Emoji { .. } => {}
         }
     }
@@ -405,25 +429,25 @@ impl Writer<'_> {
         self.out.extend_from_slice(b"<time datetime=\"");
         escape::text(self.out, iso.as_bytes());
         self.out.extend_from_slice(b"\">");
-        let of_day = local.of_day / 1000;
-        let part = |divisor: u32, modulus: u32| {
-            i8::try_from(of_day / divisor % modulus).unwrap_or_default()
+        let locale = self.locale;
+        let day = match form {
+            TimeForm::ShortTime | TimeForm::LongTime => String::new(),
+            TimeForm::ShortDate => date.to_string(),
+            TimeForm::LongDate | TimeForm::Full | TimeForm::Relative => locale.date(date),
+            TimeForm::FullLong => locale.full_date(date),
         };
-        let shown: DateTime = date.at(part(3600, 24), part(60, 60), part(1, 60), 0);
-        let pattern = match form {
-            TimeForm::ShortTime => "%H:%M",
-            TimeForm::LongTime => "%H:%M:%S",
-            TimeForm::ShortDate => "%Y-%m-%d",
-            TimeForm::LongDate => "%-d %B %Y",
-            TimeForm::Full | TimeForm::Relative => "%-d %B %Y %H:%M",
-            TimeForm::FullLong => "%A, %-d %B %Y %H:%M:%S",
+        escape::text(self.out, day.as_bytes());
+        let clock = match form {
+            TimeForm::ShortDate | TimeForm::LongDate => None,
+            TimeForm::ShortTime | TimeForm::Full | TimeForm::Relative => Some(false),
+            TimeForm::LongTime | TimeForm::FullLong => Some(true),
         };
-        escape::ours_tagged(
-            self.out,
-            "",
-            format_args!("{}", shown.strftime(pattern)),
-            "</time>",
-        );
+        if let Some(seconds) = clock {
+            self.out
+                .extend_from_slice(if day.is_empty() { b"" } else { b", " });
+            locale.time_of_day(local.of_day, seconds, self.out);
+        }
+        self.out.extend_from_slice(b"</time>");
     }
 }
 

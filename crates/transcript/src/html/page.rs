@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Here, PagedHtml, calendar, escape};
 use crate::output::{Output, PageBounds};
+use crate::texts::{ScriptTexts, counted, filled, gap};
 use crate::time::{Local, civil_date};
 
 /// The sheets, later ones over earlier ones.
@@ -29,8 +30,9 @@ pub(super) struct Assets {
 
 impl Assets {
     /// What stands in every page: ours, and after our style the user's own.
-    pub(super) fn new(own_style: Option<&str>) -> Self {
+    pub(super) fn new(own_style: Option<&str>, texts: &ScriptTexts) -> Self {
         let style = compact(STYLE);
+        let script = SCRIPT.replace("{ /* texts */ }", &literal(texts));
         let digest = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
         let mut styles = format!("'sha256-{}'", digest(&style));
         let mut elements = format!("<style>{style}</style>\n");
@@ -38,16 +40,30 @@ impl Assets {
             styles.extend([" 'sha256-", &digest(own), "'"]);
             elements.extend(["<style>", own, "</style>\n"]);
         }
-        elements.extend(["<script>", SCRIPT, "</script>\n"]);
+        elements.extend(["<script>", &script, "</script>\n"]);
         Self {
             policy: format!(
                 "default-src 'none'; img-src 'self' file:; media-src 'self' file:; base-uri 'none'; form-action 'none'; \
                  style-src {styles}; script-src 'strict-dynamic' 'sha256-{}'",
-                digest(SCRIPT)
+                digest(&script)
             ),
             elements,
         }
     }
+}
+
+/// The texts as the script writes them down.
+fn literal(texts: &ScriptTexts) -> String {
+    let mut out = vec![b'{'];
+    for (name, text) in texts.named() {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b":\"");
+        escape::script(&mut out, text);
+        out.extend_from_slice(b"\",");
+    }
+    out.push(b'}');
+    // The escaper keeps what is UTF-8 as it is.
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// A sheet of ours without its comments and indentation: it stands in every page.
@@ -67,7 +83,13 @@ fn compact(sheet: &str) -> String {
 pub(super) fn opening(html: &mut PagedHtml, title: &str, page: u32) {
     let calendar = html.name(Here::Calendar(0));
     let out = &mut html.out;
-    out.extend_from_slice(b"<!DOCTYPE html>\n<html lang=\"en\" data-calendar=\"");
+    let words = html.words;
+    escape::ours_tagged(
+        out,
+        "<!DOCTYPE html>\n<html lang=\"",
+        format_args!("{}", html.info.locale.tag()),
+        "\" data-calendar=\"",
+    );
     escape::link(out, &calendar);
     if html.info.search {
         // Where the script finds the files of the search.
@@ -88,26 +110,28 @@ pub(super) fn opening(html: &mut PagedHtml, title: &str, page: u32) {
     }
     escape::text(out, html.info.room.title.as_bytes());
     if page > 0 {
-        escape::ours(out, format_args!(" · page {}", page + 1));
+        out.extend_from_slice(" · ".as_bytes());
+        escape::filled(out, words.page_number, &[&(page + 1)]);
     }
     out.extend_from_slice(b"</title>\n");
     out.extend_from_slice(html.assets.elements.as_bytes());
-    out.extend_from_slice(
-        b"</head>\n<body>\n<a class=\"skip\" href=\"#messages\">Skip to the messages</a>\n",
-    );
+    out.extend_from_slice(b"</head>\n<body>\n<a class=\"skip\" href=\"#messages\">");
+    escape::text(out, words.skip.as_bytes());
+    out.extend_from_slice(b"</a>\n");
 }
 
 /// The footer and the end of a file.
 pub(super) fn closing(html: &mut PagedHtml) {
     let exported = full(html, html.info.exported_at);
     let out = &mut html.out;
-    out.extend_from_slice(b"<footer>\n<p>Exported ");
-    escape::text(out, exported.as_bytes());
-    out.extend_from_slice(b" with ");
-    escape::text(out, html.info.tool.as_bytes());
-    out.extend_from_slice(
-        b". <code>manifest.json</code> holds the digests of all files.</p>\n</footer>\n</body>\n</html>\n",
-    );
+    out.extend_from_slice(b"<footer>\n<p>");
+    escape::filled(out, html.words.exported_with, &[&exported, &html.info.tool]);
+    let (before, after) = gap(html.words.digests);
+    out.push(b' ');
+    escape::text(out, before.as_bytes());
+    out.extend_from_slice(b"<code>manifest.json</code>");
+    escape::text(out, after.as_bytes());
+    out.extend_from_slice(b"</p>\n</footer>\n</body>\n</html>\n");
 }
 
 /// Everything before the messages of a page of the room.
@@ -131,12 +155,12 @@ pub(super) fn head<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<()
         html.out.extend_from_slice(b"</p>\n");
         html.out.extend_from_slice(b"</header>\n");
     }
-    navigation(html, page, "Pages", output)?;
+    navigation(html, page, html.words.pages, output)?;
     html.out.extend_from_slice(b"<main id=\"messages\">\n");
     if page == 0 && html.rendered == 0 {
-        html.out.extend_from_slice(
-            b"<p class=\"empty\">There are no messages in this room and window.</p>\n",
-        );
+        html.out.extend_from_slice(b"<p class=\"empty\">");
+        html.say(html.words.empty);
+        html.out.extend_from_slice(b"</p>\n");
     }
     Ok(())
 }
@@ -145,7 +169,7 @@ pub(super) fn head<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<()
 pub(super) fn foot<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<(), O::Error> {
     html.out.extend_from_slice(b"</main>\n");
     if let Here::Room(page) = html.here {
-        navigation(html, page, "Pages, at the end", output)?;
+        navigation(html, page, html.words.pages_at_end, output)?;
     }
     closing(html);
     Ok(())
@@ -162,7 +186,7 @@ fn entry_header<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<(), O
     }
     let room = &html.info.room;
     out.extend_from_slice(b"<p class=\"where\">");
-    escape::text(out, room.kind_in_words().as_bytes());
+    escape::text(out, html.words.kind(room).as_bytes());
     out.extend_from_slice(b"</p>\n<h1 dir=\"auto\">");
     escape::text(out, room.title.as_bytes());
     out.extend_from_slice(b"</h1>\n");
@@ -189,47 +213,44 @@ fn entry_header<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<(), O
 }
 
 fn facts(html: &mut PagedHtml) {
-    let locale = html.info.locale;
+    let (locale, words) = (html.info.locale, html.words);
     let end = |html: &PagedHtml, instant: Option<i64>, open: &str| {
         instant.map_or(open.to_owned(), |at| full(html, at))
     };
     let window = match (html.info.from, html.info.to) {
-        (None, None) => "all messages".to_owned(),
-        (from, to) => format!(
-            "{} to {}",
-            end(html, from, "the first message"),
-            end(html, to, "the last message")
+        (None, None) => words.all_messages.to_owned(),
+        (from, to) => filled(
+            words.from_to,
+            &[
+                &end(html, from, words.first_message),
+                &end(html, to, words.last_message),
+            ],
         ),
     };
     let exported = full(html, html.info.exported_at);
     let info = &html.info;
     let files = match info.missing {
         0 => locale.number(info.files),
-        missing => format!(
-            "{} ({} missing)",
-            locale.number(info.files),
-            locale.number(missing)
+        missing => filled(
+            words.some_missing,
+            &[&locale.number(info.files), &locale.number(missing)],
         ),
     };
-    let counted = |count: u64, one: &str, many: &str| {
-        let word = if count == 1 { one } else { many };
-        format!("{} {word}", locale.number(count))
-    };
-    let messages = format!(
-        "{} on {}",
-        locale.number(html.rendered),
-        counted(info.pages.into(), "page", "pages")
+    let pages = info.pages.into();
+    let messages = filled(
+        counted(words.on_pages, pages),
+        &[&locale.number(html.rendered), &locale.number(pages)],
     );
     let mut facts = vec![
-        ("Room", info.room.id.clone()),
-        ("Window", window),
-        ("Messages", messages),
-        ("Files", files),
-        ("Times in", zone_in_words(html)),
-        ("Exported", exported),
+        (words.room, info.room.id.clone()),
+        (words.window, window),
+        (words.messages, messages),
+        (words.files, files),
+        (words.times_in, zone_in_words(html)),
+        (words.exported, exported),
     ];
-    facts.extend(info.exported_by.clone().map(|by| ("By", by)));
-    facts.push(("With", info.tool.clone()));
+    facts.extend(info.exported_by.clone().map(|by| (words.by, by)));
+    facts.push((words.with, info.tool.clone()));
     let out = &mut html.out;
     out.extend_from_slice(b"<dl class=\"facts\">\n");
     for (name, value) in facts {
@@ -249,9 +270,10 @@ fn zone_in_words(html: &PagedHtml) -> String {
     match (name, local) {
         (Some("UTC"), _) | (None, None) => "UTC".to_owned(),
         (Some(name), None) => name.to_owned(),
-        (Some(name), Some(local)) => {
-            format!("{name} (UTC{} when exported)", Offset(local.offset))
-        }
+        (Some(name), Some(local)) => filled(
+            html.words.when_exported,
+            &[name, &Offset(local.offset).to_string()],
+        ),
         // A requester's own offset, the same all year.
         (None, Some(local)) => format!("UTC{}", Offset(local.offset)),
     }
@@ -300,7 +322,7 @@ pub(super) fn moment(html: &mut PagedHtml, millis: i64, day: Option<i64>) {
     let utc = html.iso.text(millis);
     let out = &mut html.out;
     let (Some(utc), Some(local)) = (utc, local) else {
-        out.extend_from_slice(b"no time");
+        escape::text(out, html.words.no_time.as_bytes());
         return;
     };
     out.extend_from_slice(b"<time datetime=\"");
@@ -330,22 +352,13 @@ pub(super) fn day(html: &mut PagedHtml, local: Local) {
         format_args!("{id}"),
         "\">",
     );
-    escape::ours_tagged(out, "<time datetime=\"", format_args!("{id}"), "\"");
-    language(out, html.info.locale);
-    out.push(b'>');
+    escape::ours_tagged(out, "<time datetime=\"", format_args!("{id}"), "\">");
     escape::text(out, html.info.locale.full_date(date).as_bytes());
     out.extend_from_slice(b"</time> <span class=\"offset\">UTC");
     if local.offset != 0 {
         escape::ours(out, format_args!("{}", Offset(local.offset)));
     }
     out.extend_from_slice(b"</span></h2>\n");
-}
-
-/// `lang` of a date whose language is not that of the page.
-fn language(out: &mut Vec<u8>, locale: crate::locale::Locale) {
-    if !locale.tag().starts_with("en") {
-        escape::ours_tagged(out, " lang=\"", format_args!("{}", locale.tag()), "\"");
-    }
 }
 
 /// The days of a page: `4 July 2008 – 2 October 2008`.
@@ -379,19 +392,17 @@ fn navigation<O: Output>(
         format_args!("{label}"),
         "\"><ul>\n",
     );
-    for (there, to, text) in [
-        (page > 0, 0, "First"),
-        (page > 0, page.saturating_sub(1), "Previous"),
-        (page < last, page + 1, "Next"),
-        (page < last, last, "Last"),
+    let words = html.words;
+    for (there, to, text, near) in [
+        (page > 0, 0, words.first_page, false),
+        (page > 0, page.saturating_sub(1), words.previous_page, true),
+        (page < last, page + 1, words.next_page, true),
+        (page < last, last, words.last_page, false),
     ] {
-        if text == "Next" {
-            escape::ours_tagged(
-                &mut html.out,
-                "<li class=\"here\">Page ",
-                format_args!("{} of {pages}", page + 1),
-                "</li>\n",
-            );
+        if text == words.next_page {
+            html.out.extend_from_slice(b"<li class=\"here\">");
+            escape::filled(&mut html.out, words.page_of, &[&(page + 1), &pages]);
+            html.out.extend_from_slice(b"</li>\n");
         }
         if !there {
             continue;
@@ -400,11 +411,9 @@ fn navigation<O: Output>(
         let range = range(html, &bounds);
         html.out.extend_from_slice(b"<li>");
         html.open_link(Here::Room(to));
-        escape::ours(&mut html.out, format_args!("{text} page"));
-        if !range.is_empty() && matches!(text, "Previous" | "Next") {
-            html.out.extend_from_slice(b" <small");
-            language(&mut html.out, html.info.locale);
-            html.out.push(b'>');
+        html.say(text);
+        if !range.is_empty() && near {
+            html.out.extend_from_slice(b" <small>");
             escape::text(&mut html.out, range.as_bytes());
             html.out.extend_from_slice(b"</small>");
         }
@@ -412,8 +421,8 @@ fn navigation<O: Output>(
     }
     html.out.extend_from_slice(b"<li class=\"all\">");
     html.open_link(Here::Calendar(0));
-    html.out
-        .extend_from_slice(b"Calendar</a></li>\n</ul></nav>\n");
+    html.say(words.calendar);
+    html.out.extend_from_slice(b"</a></li>\n</ul></nav>\n");
     Ok(())
 }
 

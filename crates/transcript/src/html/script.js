@@ -2,6 +2,9 @@
 // What every page does when script may run: light or dark, the field for searching, and the way to a result.
 (() => {
   const root = document.documentElement;
+  // The words, in the language of the page; the search has them as well.
+  const texts = { /* texts */ };
+  window.exportRoomTexts = texts;
   const themes = ["system", "light", "dark"];
   const key = "export-room-theme";
   let theme = "system";
@@ -44,10 +47,10 @@
     if (root.dataset.search) {
       const field = element("input", {
         id: "search", type: "search", autocomplete: "off", spellcheck: "false", enterkeyhint: "search",
-        placeholder: "Search all messages", "aria-keyshortcuts": "/",
+        placeholder: texts.search, "aria-keyshortcuts": "/",
       });
       const form = element("form", { class: "find", role: "search" },
-        element("label", { class: "vh", for: "search" }, "Search all messages"), field);
+        element("label", { class: "vh", for: "search" }, texts.search), field);
       form.addEventListener("submit", (event) => event.preventDefault());
       // The program comes when it is wanted: most pages are only read.
       const load = () => {
@@ -67,7 +70,7 @@
       tools.append(form);
     }
     const choice = element("select", { id: "theme" },
-      ...themes.map((name) => element("option", { value: name }, name[0].toUpperCase() + name.slice(1))));
+      ...themes.map((name) => element("option", { value: name }, texts[name])));
     choice.value = theme;
     choice.addEventListener("change", () => {
       theme = choice.value;
@@ -78,7 +81,7 @@
         // It lasts as long as this page.
       }
     });
-    tools.append(element("span", { class: "theme" }, element("label", { for: "theme" }, "Colours"), " ", choice));
+    tools.append(element("span", { class: "theme" }, element("label", { for: "theme" }, texts.colours), " ", choice));
     const header = document.querySelector("header");
     if (header) {
       header.after(tools);

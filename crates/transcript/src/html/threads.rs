@@ -7,6 +7,7 @@ use crate::markup::Plain;
 use crate::message::{Field, Message};
 use crate::output::{Output, SEPARATOR, Thread};
 use crate::system::{self, Sentence};
+use crate::texts::{self, Texts, counted, filled, gap};
 use crate::time::civil_date;
 
 /// Characters of a message that others show of it.
@@ -18,12 +19,12 @@ const SOME: u64 = 5;
 
 /// Writes the beginning of what a message says to `text`, without marks and on one line; the name of its file when it
 /// says nothing.
-pub fn excerpt(message: &Message<'_>, plain: &mut Plain, text: &mut String) {
+pub fn excerpt(message: &Message<'_>, words: &Texts, plain: &mut Plain, text: &mut String) {
     text.clear();
     match system::sentence(message, text) {
         Sentence::Written => {}
         Sentence::Own if message.kind() == Some(Text(b"e2e")) => {
-            text.push_str("end-to-end encrypted");
+            text.push_str(words.sealed);
         }
         // The name of a discussion has no marks.
         Sentence::Own => text.push_str(&message.text(Field::Msg).to_str()),
@@ -69,12 +70,12 @@ fn cut(whole: usize, text: &mut String) {
 }
 
 /// Who a message is by, as others name its author.
-pub fn author_of<'a>(message: &Message<'a>) -> Text<'a> {
+pub fn author_of<'a>(message: &Message<'a>, words: &Texts) -> Text<'a> {
     let author = message.author();
     [message.text(Field::Alias), author.name, author.label()]
         .into_iter()
         .find(|text| !text.is_empty())
-        .unwrap_or(Text(b"unknown author"))
+        .unwrap_or(Text(words.unknown_author.as_bytes()))
 }
 
 /// In a reply: what it answers, and where that is.
@@ -90,34 +91,37 @@ pub(super) fn reply<O: Output>(
     if let Here::Thread(..) = html.here {
         return in_room(html, message, output);
     }
+    let words = html.words;
     html.out.extend_from_slice(b"<p class=\"reply\">");
     let thread = output.thread(&first)?;
     match thread.and_then(|thread| Some((thread.page?, thread))) {
         Some((page, thread)) => {
-            html.out.extend_from_slice(b"Reply to <a href=\"");
+            let (before, after) = gap(words.reply_to);
+            html.say(before);
+            html.out.extend_from_slice(b"<a href=\"");
             html.message_link(page, &first);
             html.out.extend_from_slice(b"\"><bdi>");
             let author = match thread.author.as_str() {
-                "" => "a later message",
+                "" => words.later_message,
                 author => author,
             };
             escape::text(&mut html.out, author.as_bytes());
             html.out.extend_from_slice(b"</bdi></a>");
+            escape::text(&mut html.out, after.as_bytes());
             if !thread.excerpt.is_empty() {
                 html.out.extend_from_slice(b" <q dir=\"auto\">");
                 escape::text(&mut html.out, thread.excerpt.as_bytes());
                 html.out.extend_from_slice(b"</q>");
             }
         }
-        None => html
-            .out
-            .extend_from_slice(b"Reply in a thread whose first message is not in this export"),
+        None => html.say(words.reply_elsewhere),
     }
     let number = thread.and_then(|thread| thread.number);
     if let Some(number) = number {
         html.out.extend_from_slice(" · ".as_bytes());
         html.open_link(Here::Thread(number, 0));
-        html.out.extend_from_slice(b"whole thread</a>");
+        html.say(words.whole_thread);
+        html.out.extend_from_slice(b"</a>");
         output.keep_for_thread(number, false, message)?;
     }
     html.out.extend_from_slice(b"</p>\n");
@@ -134,7 +138,9 @@ fn in_room<O: Output>(
     if let Some(page) = output.find(message.ts().unwrap_or(i64::MIN), &id)? {
         html.out.extend_from_slice(b"<p class=\"reply\"><a href=\"");
         html.message_link(page, &id);
-        html.out.extend_from_slice(b"\">In the room</a></p>\n");
+        html.out.extend_from_slice(b"\">");
+        html.say(html.words.in_room);
+        html.out.extend_from_slice(b"</a></p>\n");
     }
     Ok(())
 }
@@ -155,8 +161,8 @@ pub(super) fn replies<O: Output>(
         none_here(html, counted);
         return Ok(());
     }
-    excerpt(message, &mut html.plain, &mut html.text);
-    let author = author_of(message).to_str();
+    excerpt(message, html.words, &mut html.plain, &mut html.text);
+    let author = author_of(message, html.words).to_str();
     output.remember_thread(&id, &author, &html.text)?;
     let Some(thread) = output.thread(&id)? else {
         none_here(html, counted);
@@ -193,22 +199,17 @@ pub(super) fn replies<O: Output>(
         html.out.extend_from_slice(b"<p>");
         html.open_link(Here::Thread(number, 0));
         let all = html.info.locale.number(total);
-        escape::ours(
-            &mut html.out,
-            format_args!("All {all} replies on a page of their own"),
-        );
+        escape::filled(&mut html.out, html.words.all_replies, &[&all]);
         html.out.extend_from_slice(b"</a></p>\n");
     }
     if let Some(counted) = counted
         && counted > total
     {
         let elsewhere = html.info.locale.number(counted - total);
-        escape::ours_tagged(
-            &mut html.out,
-            "<p class=\"note\">",
-            format_args!("The workspace counts {elsewhere} more that are not in this export."),
-            "</p>\n",
-        );
+        html.out.extend_from_slice(b"<p class=\"note\">");
+        let template = html.words.replies_elsewhere;
+        escape::filled(&mut html.out, template, &[&elsewhere]);
+        html.out.extend_from_slice(b"</p>\n");
     }
     html.out.extend_from_slice(b"</details>\n");
     Ok(())
@@ -216,17 +217,11 @@ pub(super) fn replies<O: Output>(
 
 fn summary(html: &mut PagedHtml, thread: &Thread) {
     let count = html.info.locale.number(thread.replies);
-    let word = if thread.replies == 1 {
-        "reply"
-    } else {
-        "replies"
-    };
-    escape::ours_tagged(
-        &mut html.out,
-        "<details class=\"thread\"><summary>",
-        format_args!("{count} {word}"),
-        " <span>",
-    );
+    html.out
+        .extend_from_slice(b"<details class=\"thread\"><summary>");
+    let template = counted(html.words.replies, thread.replies);
+    escape::filled(&mut html.out, template, &[&count]);
+    html.out.extend_from_slice(b" <span>");
     for (index, name) in thread.repliers.split(SEPARATOR).enumerate() {
         if index > 0 {
             html.out.extend_from_slice(b", ");
@@ -236,7 +231,8 @@ fn summary(html: &mut PagedHtml, thread: &Thread) {
         html.out.extend_from_slice(b"</bdi>");
     }
     if thread.more_repliers {
-        html.out.extend_from_slice(b" and others");
+        html.out.push(b' ');
+        html.say(html.words.and_others);
     }
     html.out.extend_from_slice(b"</span></summary>\n");
 }
@@ -244,16 +240,11 @@ fn summary(html: &mut PagedHtml, thread: &Thread) {
 /// A thread all of whose replies are elsewhere.
 fn none_here(html: &mut PagedHtml, counted: Option<u64>) {
     if let Some(counted) = counted.filter(|&counted| counted > 0) {
-        let (count, word) = (
-            html.info.locale.number(counted),
-            if counted == 1 { "reply" } else { "replies" },
-        );
-        escape::ours_tagged(
-            &mut html.out,
-            "<p class=\"note\">",
-            format_args!("Thread with {count} {word}, none of them in this export"),
-            "</p>\n",
-        );
+        html.out.extend_from_slice(b"<p class=\"note\">");
+        let template = texts::counted(html.words.no_replies, counted);
+        let count = html.info.locale.number(counted);
+        escape::filled(&mut html.out, template, &[&count]);
+        html.out.extend_from_slice(b"</p>\n");
     }
 }
 
@@ -283,11 +274,12 @@ pub(super) fn head<O: Output>(
     };
     let thread = output.thread(&first)?.cloned().unwrap_or_default();
     let title = if thread.excerpt.is_empty() {
-        format!("Thread {number}")
+        number.to_string()
     } else {
         thread.excerpt.clone()
     };
-    page::opening(html, &format!("Thread: {title}"), page);
+    let words = html.words;
+    page::opening(html, &filled(words.thread_titled, &[&title]), page);
     html.out
         .extend_from_slice(b"<header class=\"head\">\n<p class=\"where\">");
     html.open_link(Here::Room(0));
@@ -295,26 +287,31 @@ pub(super) fn head<O: Output>(
     escape::text(&mut html.out, html.info.room.title.as_bytes());
     html.out
         .extend_from_slice(b"</bdi></a></p>\n<h1 dir=\"auto\">");
-    escape::text(&mut html.out, title.as_bytes());
-    html.out
-        .extend_from_slice(b"</h1>\n<p class=\"sub\">Thread");
+    if thread.excerpt.is_empty() {
+        escape::filled(&mut html.out, words.thread_titled, &[&number]);
+    } else {
+        html.say(&title);
+    }
+    html.out.extend_from_slice(b"</h1>\n<p class=\"sub\">");
     if let (false, Some(date)) = (
         thread.author.is_empty(),
         html.clock
             .local(thread.ts)
             .and_then(|local| civil_date(local.day)),
     ) {
-        html.out.extend_from_slice(b" begun by <bdi>");
+        let (before, after) = gap(words.thread_begun);
+        html.say(before);
+        html.out.extend_from_slice(b"<bdi>");
         escape::text(&mut html.out, thread.author.as_bytes());
-        escape::ours_tagged(
-            &mut html.out,
-            "</bdi> on ",
-            format_args!("{}", html.info.locale.date(date)),
-            "",
-        );
+        html.out.extend_from_slice(b"</bdi>");
+        escape::filled(&mut html.out, after, &[&html.info.locale.date(date)]);
+    } else {
+        html.say(words.thread);
     }
+    html.out.extend_from_slice(" · ".as_bytes());
     let count = html.info.locale.number(thread.replies);
-    escape::ours(&mut html.out, format_args!(", {count} replies"));
+    let template = counted(words.replies, thread.replies);
+    escape::filled(&mut html.out, template, &[&count]);
     html.out.extend_from_slice(b"</p>\n");
     html.out.extend_from_slice(b"</header>\n");
     links(html, number, page, page > 0, false);
@@ -333,17 +330,20 @@ fn links(html: &mut PagedHtml, number: u32, page: u32, before: bool, after: bool
     if !before && !after {
         return;
     }
+    let words = html.words;
     html.out
-        .extend_from_slice(b"<nav class=\"pages\" aria-label=\"Pages of the thread\"><ul>");
+        .extend_from_slice(b"<nav class=\"pages\" aria-label=\"");
+    html.say(words.thread_pages);
+    html.out.extend_from_slice(b"\"><ul>");
     for (there, to, text) in [
-        (before, 0, "First page"),
-        (before, page.saturating_sub(1), "Previous page"),
-        (after, page + 1, "Next page"),
+        (before, 0, words.first_page),
+        (before, page.saturating_sub(1), words.previous_page),
+        (after, page + 1, words.next_page),
     ] {
         if there {
             html.out.extend_from_slice(b"<li>");
             html.open_link(Here::Thread(number, to));
-            html.out.extend_from_slice(text.as_bytes());
+            html.say(text);
             html.out.extend_from_slice(b"</a></li>");
         }
     }
@@ -353,6 +353,7 @@ fn links(html: &mut PagedHtml, number: u32, page: u32, before: bool, after: bool
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::locale::Locale;
     use ::bson::doc;
 
     #[test]
@@ -360,7 +361,12 @@ mod tests {
         let of = |doc: ::bson::Document| {
             let bytes = doc.to_vec().unwrap();
             let mut text = String::from("left over");
-            excerpt(&Message::read(&bytes), &mut Plain::default(), &mut text);
+            excerpt(
+                &Message::read(&bytes),
+                Locale::default().texts(),
+                &mut Plain::default(),
+                &mut text,
+            );
             text
         };
         assert_eq!(of(doc! {"msg": "a\n\n b\tc "}), "a b c");

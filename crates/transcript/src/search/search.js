@@ -4,7 +4,8 @@
 (() => {
   const directory = document.documentElement.dataset.search;
   const field = document.getElementById("search");
-  if (!directory || !field || window.exportRoom) {
+  const texts = window.exportRoomTexts;
+  if (!directory || !field || !texts || window.exportRoom) {
     return;
   }
 
@@ -50,7 +51,7 @@
       const fail = () => {
         script.remove();
         files.delete(name);
-        reject(new Error(`${directory}${name}.js cannot be read. Is the whole ZIP unpacked?`));
+        reject(new Error(texts.unreadable.replace("{}", () => `${directory}${name}.js`)));
       };
       waiting.set(name, (texts) => {
         file.size = texts.reduce((sum, text) => sum + text.length, 0);
@@ -368,15 +369,15 @@
   const fromField = element("input", { id: "search-from", type: "date" });
   const toField = element("input", { id: "search-to", type: "date" });
   const orderField = element("select", { id: "search-order" },
-    element("option", { value: "newest" }, "Newest first"), element("option", { value: "oldest" }, "Oldest first"));
-  const jump = element("button", { type: "button", id: "search-jump" }, "Go to this day");
+    element("option", { value: "newest" }, texts.newest), element("option", { value: "oldest" }, texts.oldest));
+  const jump = element("button", { type: "button", id: "search-jump" }, texts.jump);
   const labelled = (text, control) => element("span", { class: "filter" }, element("label", { for: control.id }, text), control);
-  const filters = element("div", { class: "filters" }, labelled("Author", authorField), authorList, labelled("From", fromField),
-    labelled("To", toField), labelled("Order", orderField), jump);
+  const filters = element("div", { class: "filters" }, labelled(texts.author, authorField), authorList, labelled(texts.from, fromField),
+    labelled(texts.to, toField), labelled(texts.order, orderField), jump);
   const status = element("p", { class: "found", role: "status", "aria-live": "polite" });
   const list = element("ol", { class: "results" });
-  const more = element("button", { type: "button", class: "more" }, "More results");
-  const panel = element("section", { class: "panel", id: "search-panel", "aria-label": "Search results" }, status, list, more);
+  const more = element("button", { type: "button", class: "more" }, texts.more);
+  const panel = element("section", { class: "panel", id: "search-panel", "aria-label": texts.results }, status, list, more);
   jump.hidden = true;
   more.hidden = true;
   panel.hidden = true;
@@ -384,8 +385,9 @@
   form.append(filters, panel);
   field.setAttribute("aria-controls", "search-panel");
 
-  const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" });
-  const plural = (count) => `${count.toLocaleString()} ${count === 1 ? "message" : "messages"}`;
+  const language = document.documentElement.lang;
+  const clock = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" });
+  const told = (count) => (count === 1 ? texts.one : texts.several).replace("{}", () => count.toLocaleString(language));
 
   /** Where words of a text begin and end that are looked for. */
   const hits = (text, asked) => {
@@ -442,7 +444,7 @@
     const record = records[place.at];
     const link = element("a", { href: address(name, place.at) },
       element("span", { class: "who", dir: "auto" }, record.author), " ",
-      record.time ? element("time", { datetime: record.time.toISOString().slice(0, 16) }, clock.format(record.time)) : "without time",
+      record.time ? element("time", { datetime: record.time.toISOString().slice(0, 16) }, clock.format(record.time)) : texts.timeless,
       element("span", { class: "said", dir: "auto" }, ...marked(record.text, asked)));
     return element("li", {}, link);
   };
@@ -515,7 +517,7 @@
         return;
       }
       old.forEach((item) => item.remove());
-      status.textContent = count === 0 ? "No message was found." : `${plural(count)} found.`;
+      status.textContent = count === 0 ? texts.none : told(count);
       panel.dataset.milliseconds = Math.round(performance.now() - begun);
       panel.dataset.turn = turn;
       // On a small screen the results would be below everything.

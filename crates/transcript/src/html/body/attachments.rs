@@ -4,6 +4,7 @@ use super::{Body, SHOWN, escape, files, link};
 use crate::bson::{Doc, Text, Value};
 use crate::message::Message;
 use crate::output::{FilePlace, Output};
+use crate::texts::gap;
 
 /// Keys that are shown, or say how something is shown.
 const KNOWN: &[&[u8]] = &[
@@ -66,7 +67,7 @@ impl<O: Output> Body<'_, O> {
         for attachment in attachments.values() {
             let Some(attachment) = attachment.document() else {
                 if attachment.truthy() {
-                    self.other_value("Attachment", attachment);
+                    self.other_value(self.html.words.attachment, attachment);
                 }
                 continue;
             };
@@ -79,7 +80,7 @@ impl<O: Output> Body<'_, O> {
                 self.attachment(message, attachment, depth)?;
             }
         }
-        self.more(rest, "attachments");
+        self.more(rest);
         Ok(())
     }
 
@@ -92,7 +93,10 @@ impl<O: Output> Body<'_, O> {
         let text = |key| attachment.text(key).filter(|text| !text.is_empty());
         if text("type") == Some(Text(b"removed-file")) {
             self.markup("<div class=\"file gone\">");
-            self.rich(None, text("text").unwrap_or(Text(b"File removed")))?;
+            self.rich(
+                None,
+                text("text").unwrap_or(Text(self.html.words.file_removed.as_bytes())),
+            )?;
             self.markup("</div>\n");
             return Ok(());
         }
@@ -201,7 +205,7 @@ impl<O: Output> Body<'_, O> {
         }
         match ts {
             Some(ts) => self.instant(ts),
-            None => self.markup("quoted message"),
+            None => self.say(self.html.words.quoted_message),
         }
         if inside || outside.is_some() {
             self.markup("</a>");
@@ -269,7 +273,7 @@ impl<O: Output> Body<'_, O> {
             self.markup("</dd></div>\n");
         }
         self.markup("</dl>\n");
-        self.more(rest, "fields");
+        self.more(rest);
         Ok(())
     }
 
@@ -289,14 +293,16 @@ impl<O: Output> Body<'_, O> {
             self.quoted_picture(&entry, attachment);
             return Ok(());
         }
+        let words = self.html.words;
         let what = match key {
-            "image_url" => "Picture: ",
-            "thumb_url" => "Thumbnail: ",
-            "audio_url" => "Sound: ",
-            _ => "Film: ",
+            "image_url" => words.picture,
+            "thumb_url" => words.thumbnail,
+            "audio_url" => words.sound,
+            _ => words.film,
         };
         self.markup("<div class=\"note\">");
-        self.markup(what);
+        self.say(what);
+        self.markup(" ");
         self.linked(Some(address), address);
         self.markup("</div>\n");
         Ok(())
@@ -318,17 +324,20 @@ impl<O: Output> Body<'_, O> {
             self.markup("<li>");
             let label = text("text")
                 .or(text("image_url"))
-                .unwrap_or(Text(b"Button"));
+                .unwrap_or(Text(self.html.words.button.as_bytes()));
             self.linked(text("url"), label);
             if let Some(says) = text("msg") {
-                self.markup(" <span class=\"size\">says “");
+                let (before, after) = gap(self.html.words.says);
+                self.markup(" <span class=\"size\">");
+                self.say(before);
                 self.plain_text(says);
-                self.markup("”</span>");
+                self.say(after);
+                self.markup("</span>");
             }
             self.markup("</li>");
         }
         self.markup("</ul>\n");
-        self.more(rest, "buttons");
+        self.more(rest);
     }
 
     /// A text that links to an address, when that may be a link; else the text, and the address beside it.

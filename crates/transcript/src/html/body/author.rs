@@ -4,6 +4,7 @@ use super::{Body, escape, link, words};
 use crate::bson::{Doc, Text, Value};
 use crate::message::{Field, Message, User};
 use crate::output::{AuthorCard, Output};
+use crate::texts::Texts;
 
 /// Authors that are kept; a power of two.
 const PLACES: usize = 256;
@@ -66,10 +67,10 @@ impl<O: Output> Body<'_, O> {
             kept.key.extend_from_slice(key);
             kept.first.clear();
             kept.again.clear();
-            let user = message.author();
+            let (user, words) = (message.author(), self.html.words);
             face(&mut kept.first, user, Text(b""), card.avatar.as_deref());
-            names(&mut kept.first, user, Text(b""), Some(&card));
-            names(&mut kept.again, user, Text(b""), None);
+            names(&mut kept.first, words, user, Text(b""), Some(&card));
+            names(&mut kept.again, words, user, Text(b""), None);
             self.html.authors.0[place] = kept;
         }
         let kept = &self.html.authors.0[place];
@@ -83,7 +84,7 @@ impl<O: Output> Body<'_, O> {
         let user = message.author();
         let alias = message.text(Field::Alias);
         if continues {
-            names(&mut self.html.out, user, alias, None);
+            names(&mut self.html.out, self.html.words, user, alias, None);
             return Ok(());
         }
         let card = self.card(user)?;
@@ -104,7 +105,13 @@ impl<O: Output> Body<'_, O> {
                 .filter(|_| alias.is_empty() && avatar.is_empty());
             face(&mut self.html.out, user, alias, own);
         }
-        names(&mut self.html.out, user, alias, Some(&card));
+        names(
+            &mut self.html.out,
+            self.html.words,
+            user,
+            alias,
+            Some(&card),
+        );
         Ok(())
     }
 
@@ -177,13 +184,19 @@ fn face(out: &mut Vec<u8>, user: User<'_>, alias: Text<'_>, avatar: Option<&str>
 }
 
 /// Opens the line with the author's names; `card` is there when the roles are to be shown.
-fn names(out: &mut Vec<u8>, user: User<'_>, alias: Text<'_>, card: Option<&AuthorCard>) {
+fn names(
+    out: &mut Vec<u8>,
+    words: &Texts,
+    user: User<'_>,
+    alias: Text<'_>,
+    card: Option<&AuthorCard>,
+) {
     let shown = shown(user, alias);
     out.extend_from_slice(b"<div class=\"by\"><b><bdi>");
     name(
         out,
         if shown.is_empty() {
-            Text(b"unknown author")
+            Text(words.unknown_author.as_bytes())
         } else {
             shown
         },
@@ -197,7 +210,7 @@ fn names(out: &mut Vec<u8>, user: User<'_>, alias: Text<'_>, card: Option<&Autho
     }
     for role in card.roles.iter() {
         out.extend_from_slice(b"<span class=\"tag role\">");
-        out.extend_from_slice(role.label().as_bytes());
+        escape::text(out, role.label(words).as_bytes());
         out.extend_from_slice(b"</span>");
     }
 }

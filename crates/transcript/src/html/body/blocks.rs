@@ -28,10 +28,10 @@ impl<O: Output> Body<'_, O> {
             }
             match block.document() {
                 Some(block) => self.block(block, depth)?,
-                None => self.other_value("Block", block),
+                None => self.other_value(self.html.words.block, block),
             }
         }
-        self.more(rest, "blocks");
+        self.more(rest);
         Ok(())
     }
 
@@ -48,7 +48,7 @@ impl<O: Output> Body<'_, O> {
                         self.markup("</div>");
                     }
                     self.markup("</div>\n");
-                    self.more(fields.values().count().saturating_sub(SHOWN), "fields");
+                    self.more(fields.values().count().saturating_sub(SHOWN));
                 }
                 if let Some(accessory) = block.get("accessory").and_then(Value::document) {
                     self.elements_list([accessory].into_iter(), 0);
@@ -102,7 +102,8 @@ impl<O: Output> Body<'_, O> {
             b"preview" => self.preview_block(block, depth)?,
             b"info_card" => self.info_card(block)?,
             b"video_conf" => {
-                self.markup("<div class=\"note\">Conference call");
+                self.markup("<div class=\"note\">");
+                self.say(self.html.words.conference);
                 if let Some(call) = block.text("callId") {
                     self.markup(" <bdi>");
                     self.name(call);
@@ -117,7 +118,7 @@ impl<O: Output> Body<'_, O> {
                     self.text_object(tab.get("title"))?;
                 }
             }
-            _ => self.other_value("Block of an unknown kind", Value::Document(block)),
+            _ => self.other_value(self.html.words.unknown_block, Value::Document(block)),
         }
         Ok(())
     }
@@ -175,7 +176,7 @@ impl<O: Output> Body<'_, O> {
                 }
             }
             Some(other) => {
-                self.other_value("Text", other);
+                self.other_value(self.html.words.block_text, other);
                 Ok(())
             }
         }
@@ -199,7 +200,7 @@ impl<O: Output> Body<'_, O> {
             self.linked(
                 element.text("url").filter(|url| !url.is_empty()),
                 says.unwrap_or(if kind.0 == b"overflow" {
-                    Text(b"Menu:")
+                    Text(self.html.words.menu.as_bytes())
                 } else {
                     kind
                 }),
@@ -218,17 +219,21 @@ impl<O: Output> Body<'_, O> {
             self.markup("</li>");
         }
         self.markup("</ul>\n");
-        self.more(rest, "buttons");
+        self.more(rest);
     }
 
     /// A picture of an app: its description and address, nothing is loaded.
     fn block_image(&mut self, image: Doc<'_>) {
         let alt = image.text("altText").filter(|text| !text.is_empty());
-        self.markup("<div class=\"note\">Picture: ");
+        let words = self.html.words;
+        self.markup("<div class=\"note\">");
+        self.say(words.picture);
+        self.markup(" ");
         let address = image.text("imageUrl").filter(|text| !text.is_empty());
         self.linked(
             address,
-            alt.or(address).unwrap_or(Text(b"without a description")),
+            alt.or(address)
+                .unwrap_or(Text(words.no_description.as_bytes())),
         );
         self.markup("</div>\n");
     }

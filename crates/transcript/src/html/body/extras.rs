@@ -6,6 +6,7 @@ use crate::bson::{Doc, Text, Value};
 use crate::json;
 use crate::message::{Anomaly, Field, Message};
 use crate::output::Output;
+use crate::texts::Texts;
 
 /// Levels of a value without a form of its own that are shown.
 const LEVELS: usize = 6;
@@ -13,16 +14,19 @@ const LEVELS: usize = 6;
 const LONGEST: usize = 4 * 1024;
 
 /// Fields that are shown as they are, with what people call them.
-const AS_THEY_ARE: [(Field, &str); 8] = [
-    (Field::CustomFields, "Custom fields"),
-    (Field::Comment, "Comment"),
-    (Field::TransferData, "Transfer"),
-    (Field::RequestData, "Request"),
-    (Field::SlaData, "Service level"),
-    (Field::PriorityData, "Priority"),
-    (Field::ActionLinks, "Buttons"),
-    (Field::Html, "HTML"),
+const AS_THEY_ARE: [(Field, Called); 8] = [
+    (Field::CustomFields, |words| words.custom_fields),
+    (Field::Comment, |words| words.comment),
+    (Field::TransferData, |words| words.transfer),
+    (Field::RequestData, |words| words.request),
+    (Field::SlaData, |words| words.service_level),
+    (Field::PriorityData, |words| words.priority),
+    (Field::ActionLinks, |words| words.buttons),
+    (Field::Html, |_| "HTML"),
 ];
+
+/// What people call something, in their language.
+type Called = fn(&Texts) -> &'static str;
 
 impl<O: Output> Body<'_, O> {
     pub(super) fn extras(&mut self, message: &Message<'_>) {
@@ -33,7 +37,7 @@ impl<O: Output> Body<'_, O> {
             self.translations(translations);
         }
         if let Some(mentioned) = message.get(Field::E2eMentions).and_then(Value::document) {
-            self.other_value("Mentioned", Value::Document(mentioned));
+            self.other_value(self.html.words.mentioned, Value::Document(mentioned));
         }
         // The sentence of a system message has said what its data says.
         if message.kind().is_none() || message.has(Field::CustomFields) {
@@ -41,7 +45,7 @@ impl<O: Output> Body<'_, O> {
                 if let Some(value) = message.get(field).filter(|value| value.truthy())
                     && (message.kind().is_none() || field == Field::CustomFields)
                 {
-                    self.other_value(what, value);
+                    self.other_value(what(self.html.words), value);
                 }
             }
         }
@@ -65,22 +69,26 @@ impl<O: Output> Body<'_, O> {
                     other => i32::try_from(other.integer()?).ok().map(f64::from),
                 });
         let (Some(longitude), Some(latitude)) = (numbers.next(), numbers.next()) else {
-            return self.other_value("Location", Value::Document(location));
+            return self.other_value(self.html.words.location, Value::Document(location));
         };
         if !(-90.0..=90.0).contains(&latitude) || !(-180.0..=180.0).contains(&longitude) {
-            return self.other_value("Location", Value::Document(location));
+            return self.other_value(self.html.words.location, Value::Document(location));
         }
         self.markup("<p class=\"card place\">");
         Icon::Place.write(&mut self.html.out);
+        let words = self.html.words;
+        self.markup("<span>");
+        self.say(words.location);
         escape::ours_tagged(
             &mut self.html.out,
-            "<span>Location: <a rel=\"noopener noreferrer\" href=\"https://www.openstreetmap.org/?mlat=",
+            " · <a rel=\"noopener noreferrer\" href=\"https://www.openstreetmap.org/?mlat=",
             format_args!("{latitude}"),
             "&amp;mlon=",
         );
         escape::ours_tagged(&mut self.html.out, "", format_args!("{longitude}"), "\">");
-        let place = format_args!("latitude {latitude}, longitude {longitude}");
-        escape::ours_tagged(&mut self.html.out, "", place, "</a></span></p>\n");
+        let out = &mut self.html.out;
+        escape::filled(out, words.coordinates, &[&latitude, &longitude]);
+        self.markup("</a></span></p>\n");
     }
 
     /// Automatic translations, by language.
@@ -88,7 +96,9 @@ impl<O: Output> Body<'_, O> {
         if translations.is_empty() {
             return;
         }
-        self.markup("<details class=\"other\"><summary>Translations</summary><dl>\n");
+        self.markup("<details class=\"other\"><summary>");
+        self.say(self.html.words.translations);
+        self.markup("</summary><dl>\n");
         let mut rest = 0;
         for (number, (language, text)) in translations.elements().map_while(Result::ok).enumerate()
         {
@@ -117,7 +127,7 @@ impl<O: Output> Body<'_, O> {
             self.markup("</dd>\n");
         }
         self.markup("</dl>");
-        self.more(rest, "translations");
+        self.more(rest);
         self.markup("</details>\n");
     }
 
@@ -129,11 +139,11 @@ impl<O: Output> Body<'_, O> {
                 continue;
             }
             if count < SHOWN {
-                self.markup(if count == 0 {
-                    "<details class=\"other\"><summary>Other fields</summary><dl>\n"
-                } else {
-                    ""
-                });
+                if count == 0 {
+                    self.markup("<details class=\"other\"><summary>");
+                    self.say(self.html.words.other_fields);
+                    self.markup("</summary><dl>\n");
+                }
                 self.markup("<dt><bdi>");
                 self.name(key);
                 self.markup("</bdi></dt><dd dir=\"auto\">");
@@ -147,7 +157,7 @@ impl<O: Output> Body<'_, O> {
         }
         if count > 0 {
             self.markup("</dl>");
-            self.more(count.saturating_sub(SHOWN), "fields");
+            self.more(count.saturating_sub(SHOWN));
             self.markup("</details>\n");
         }
     }
@@ -155,7 +165,7 @@ impl<O: Output> Body<'_, O> {
     /// Something that has no form of its own.
     pub(super) fn other_value(&mut self, what: &str, value: Value<'_>) {
         self.markup("<details class=\"other\"><summary>");
-        self.markup(what);
+        self.say(what);
         self.markup("</summary><div dir=\"auto\">");
         match value {
             Value::String(text) => self.plain_text(text),

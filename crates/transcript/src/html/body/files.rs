@@ -3,6 +3,7 @@
 use super::icons::Icon;
 use super::{Body, SHOWN, escape, link};
 use crate::bson::{Doc, Text, Value, id_text};
+use crate::html::PagedHtml;
 use crate::message::{Field, FileRef, Message};
 use crate::output::{FilePlace, Output};
 
@@ -142,19 +143,19 @@ impl<O: Output> Body<'_, O> {
             FilePlace::Missing(reason) => {
                 self.markup("<p class=\"file gone\">");
                 Icon::of_file(file.mime.0, extension(name)).write(&mut self.html.out);
-                self.markup("<span>File missing: <bdi>");
-                self.name(name);
-                self.markup("</bdi> (");
+                self.markup("<span>");
+                self.around(self.html.words.file_missing, "<bdi>", name, "</bdi>");
+                self.markup(" <span class=\"size\" lang=\"en\">(");
                 escape::text(&mut self.html.out, reason.as_bytes());
-                self.markup(")</span></p>\n");
+                self.markup(")</span></span></p>\n");
                 return Ok(());
             }
             FilePlace::LeftOut => {
                 self.markup("<p class=\"file left\">");
                 Icon::of_file(file.mime.0, extension(name)).write(&mut self.html.out);
-                self.markup("<span>File not exported: <bdi>");
-                self.name(name);
-                self.markup("</bdi></span></p>\n");
+                self.markup("<span>");
+                self.around(self.html.words.file_left_out, "<bdi>", name, "</bdi>");
+                self.markup("</span></p>\n");
                 return Ok(());
             }
         };
@@ -276,7 +277,7 @@ impl<O: Output> Body<'_, O> {
             }
             self.markup(" · ");
         }
-        size_in_words(&mut self.html.out, size);
+        size_in_words(self.html, size);
         self.markup("</span>");
     }
 
@@ -290,23 +291,21 @@ impl<O: Output> Body<'_, O> {
                 .next()
                 .unwrap_or_default();
             let name = decoded(name);
-            self.named_elsewhere("File of a visitor: ", Text(&name), Text(b""));
+            self.named_elsewhere(self.html.words.visitor_file, Text(&name), Text(b""));
         }
         if let Some(imported) = message.get(Field::ImportFile).and_then(Value::document) {
             let name = imported.text("name").unwrap_or_default();
             let from = imported.text("downloadUrl").unwrap_or_default();
-            self.named_elsewhere("File that was not imported: ", name, from);
+            self.named_elsewhere(self.html.words.import_file, name, from);
         }
     }
 
-    fn named_elsewhere(&mut self, what: &str, name: Text<'_>, from: Text<'_>) {
+    fn named_elsewhere(&mut self, what: &'static str, name: Text<'_>, from: Text<'_>) {
         self.markup("<p class=\"file left\">");
         Icon::of_file(b"", extension(name)).write(&mut self.html.out);
         self.markup("<span>");
-        self.markup(what);
-        self.markup("<bdi>");
-        self.name(name);
-        self.markup("</bdi> ");
+        self.around(what, "<bdi>", name, "</bdi>");
+        self.markup(" ");
         if let Some(address) = link::address(from.0) {
             link::open(&mut self.html.out, address);
             self.name(from);
@@ -363,16 +362,17 @@ fn can_carry_script(mime: Text<'_>, name: Text<'_>) -> bool {
         .any(|kind| extension.eq_ignore_ascii_case(kind.as_bytes()))
 }
 
-fn size_in_words(out: &mut Vec<u8>, size: u64) {
+fn size_in_words(html: &mut PagedHtml, size: u64) {
+    let (out, decimal) = (&mut html.out, html.info.locale.decimal());
     let (unit, name) = match size {
-        0..1_000 => return escape::ours(out, format_args!("{size} bytes")),
+        0..1_000 => return escape::filled(out, html.words.bytes, &[&size]),
         1_000..1_000_000 => (1_000, "kB"),
         1_000_000..1_000_000_000 => (1_000_000, "MB"),
         _ => (1_000_000_000, "GB"),
     };
     escape::ours(
         out,
-        format_args!("{}.{} {name}", size / unit, size % unit * 10 / unit),
+        format_args!("{}{decimal}{} {name}", size / unit, size % unit * 10 / unit),
     );
 }
 

@@ -27,7 +27,7 @@ impl<O: Output> Body<'_, O> {
         if count > 0 {
             self.markup("</ul>\n");
         }
-        self.more(count.saturating_sub(SHOWN), "reactions");
+        self.more(count.saturating_sub(SHOWN));
         Ok(())
     }
 
@@ -70,7 +70,7 @@ impl<O: Output> Body<'_, O> {
             }
         }
         self.markup("</span>");
-        self.more(total.saturating_sub(NAMED), "people");
+        self.more(total.saturating_sub(NAMED));
         self.markup(if is_folded {
             "</details></li>"
         } else {

@@ -7,6 +7,7 @@ use crate::html::markup;
 use crate::message::{Anomaly, Field, Message};
 use crate::output::Output;
 use crate::system::Sentence;
+use crate::texts::{counted, gap};
 
 /// Longest text that is shown, in bytes: two hundred times what a server allows by default (`Message_MaxAllowedSize`).
 pub(super) const LONGEST: usize = 1 << 20;
@@ -30,7 +31,12 @@ impl<O: Output> Body<'_, O> {
         self.html.said.clear();
         match kind {
             Sentence::Written => {
-                self.markup("<div class=\"text\" dir=\"auto\">");
+                // Sentences are English, whatever the page is.
+                self.markup(if self.html.words.code == "en" {
+                    "<div class=\"text\" dir=\"auto\">"
+                } else {
+                    "<div class=\"text\" dir=\"auto\" lang=\"en\">"
+                });
                 let (shown, left) = cut(self.html.text.as_bytes(), LONGEST);
                 escape::lines(&mut self.html.out, shown);
                 self.left_out(left);
@@ -49,7 +55,9 @@ impl<O: Output> Body<'_, O> {
         }
         match message.get(Field::Msg) {
             Some(odd) if odd.text().is_none() && odd.truthy() => {
-                self.markup("<p class=\"note\">The text has an odd form: ");
+                self.markup("<p class=\"note\">");
+                self.say(self.html.words.odd_text);
+                self.markup(" ");
                 let odd = id_text(odd);
                 let (shown, left) = cut(odd.as_bytes(), LONGEST);
                 escape::text(&mut self.html.out, shown);
@@ -79,37 +87,28 @@ impl<O: Output> Body<'_, O> {
     pub(super) fn left_out(&mut self, left: usize) {
         if left > 0 {
             self.anomalies.add(Anomaly::TooMuch);
-            escape::ours_tagged(
-                &mut self.html.out,
-                "<span class=\"cut\">",
-                format_args!(
-                    "Cut here: {left} more bytes of this text, which the JSON export has."
-                ),
-                "</span>\n",
-            );
+            self.markup("<span class=\"cut\">");
+            escape::filled(&mut self.html.out, self.html.words.cut_bytes, &[&left]);
+            self.markup("</span>\n");
         }
     }
 
     fn encrypted(&mut self, message: &Message<'_>) {
         self.markup("<p class=\"card lock\">");
         Icon::Lock.write(&mut self.html.out);
-        self.markup(
-            "<span>End-to-end encrypted: only with a key of somebody in the room can this be read.",
-        );
+        self.markup("<span>");
+        self.say(self.html.words.encrypted);
         let content = message.get(Field::Content).and_then(Value::document);
         let algorithm = content.and_then(|content| content.text("algorithm"));
         let sealed = content
             .and_then(|content| content.text("ciphertext"))
             .unwrap_or_else(|| message.text(Field::Msg));
         if !sealed.is_empty() {
-            escape::ours_tagged(
-                &mut self.html.out,
-                " <span class=\"size\">",
-                format_args!("{} characters sealed", sealed.0.len()),
-                "",
-            );
+            self.markup(" <span class=\"size\">");
+            let template = self.html.words.characters_sealed;
+            escape::filled(&mut self.html.out, template, &[&sealed.0.len()]);
             if let Some(algorithm) = algorithm.filter(|text| !text.is_empty()) {
-                self.markup(" with <bdi>");
+                self.markup(" · <bdi>");
                 self.name(algorithm);
                 self.markup("</bdi>");
             }
@@ -122,22 +121,38 @@ impl<O: Output> Body<'_, O> {
     fn discussion(&mut self, message: &Message<'_>) {
         self.markup("<div class=\"card talk\">");
         Icon::Talk.write(&mut self.html.out);
-        self.markup("<div><div class=\"label\">Discussion</div><b><bdi>");
+        let words = self.html.words;
+        self.markup("<div><div class=\"label\">");
+        self.say(words.discussion);
+        self.markup("</div><b><bdi>");
         self.name(message.text(Field::Msg));
         self.markup("</bdi></b>");
-        if let Some(count) = message.get(Field::Dcount).and_then(Value::integer) {
-            let unit = if count == 1 { "message" } else { "messages" };
-            escape::ours_tagged(
-                &mut self.html.out,
-                " <span class=\"size\">",
-                format_args!("{count} {unit}"),
-                "</span>",
-            );
+        let count = message.get(Field::Dcount).and_then(Value::integer);
+        if let Some(count) = count.and_then(|count| u64::try_from(count).ok()) {
+            self.markup(" <span class=\"size\">");
+            let shown = self.html.info.locale.number(count);
+            escape::filled(&mut self.html.out, counted(words.count, count), &[&shown]);
+            self.markup("</span>");
         }
         if let Some(last) = message.get(Field::Dlm).and_then(Value::millis) {
-            self.markup(" <span class=\"size\">· last ");
+            let (before, after) = gap(words.last);
+            self.markup(" <span class=\"size\">· ");
+            self.say(before);
             self.instant(last);
+            self.say(after);
             self.markup("</span>");
+        }
+        // A discussion is a room of its own, and an export has one room: its id is what exports the other.
+        if let Some(room) = message.get(Field::Drid).filter(|room| room.truthy()) {
+            self.markup("<div class=\"note\">");
+            let room = id_text(room);
+            self.around(
+                words.discussion_elsewhere,
+                "<code>",
+                Text(room.as_bytes()),
+                "</code>",
+            );
+            self.markup("</div>");
         }
         self.markup("</div></div>\n");
     }
