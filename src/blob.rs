@@ -65,14 +65,16 @@ impl BlobKey {
     }
 }
 
-/// The `store` of a custom emoji's image, whose record names none (contract §5.9): the GridFS bucket `custom_emoji`, in
+/// The `store` of a custom emoji's image, whose record names none (contract §5.9), in GridFS: the bucket `custom_emoji`, in
 /// which its id is that of [`BlobKey::of_custom_emoji`].
 pub const CUSTOM_EMOJI: &str = "GridFS:CustomEmoji";
+/// The same in the directory of a FileSystem store, where the id is the name of the file.
+pub const CUSTOM_EMOJI_FILES: &str = "FileSystem:CustomEmoji";
 
 impl BlobKey {
-    /// Where the image of a custom emoji is: its id is `<name>.<extension>`, percent-encoded as JavaScript's
-    /// `encodeURIComponent` does (ECMA-262 §19.2.6.4).
-    pub fn of_custom_emoji(name: &str, extension: &str) -> Self {
+    /// Where the image of a custom emoji may be, in one of the two places: its id is `<name>.<extension>`,
+    /// percent-encoded as JavaScript's `encodeURIComponent` does (ECMA-262 §19.2.6.4).
+    pub fn of_custom_emoji(store: &str, name: &str, extension: &str) -> Self {
         use std::fmt::Write;
         let mut id = String::with_capacity(name.len() + extension.len() + 1);
         for &byte in [name, ".", extension].concat().as_bytes() {
@@ -85,7 +87,7 @@ impl BlobKey {
         }
         Self {
             id,
-            store: CUSTOM_EMOJI.to_owned(),
+            store: store.to_owned(),
             extension: None,
             path: None,
         }

@@ -20,7 +20,7 @@ use zipstream::{EntryOptions, Method, ZipStream};
 
 use super::ExportError;
 use super::ledger::{Ledger, Pictured};
-use crate::blob::{BlobError, BlobKey, BlobStore};
+use crate::blob::{BlobError, BlobKey, BlobStore, CUSTOM_EMOJI, CUSTOM_EMOJI_FILES, StoreKind};
 use crate::store::{AvatarOf, MessageSource, RoomId, UploadId};
 
 /// Largest picture that is packed, in bytes: Rocket.Chat makes avatars of 200 × 200 pixels, and emoji are smaller.
@@ -53,6 +53,7 @@ pub(super) struct Pictures {
     room: RoomId,
     spool: Option<File>,
     spooled: u64,
+    emoji_stores: Option<[&'static str; 2]>,
     pub(super) counts: PictureCounts,
 }
 
@@ -88,6 +89,7 @@ impl Pictures {
             room,
             spool: None,
             spooled: 0,
+            emoji_stores: None,
             counts: PictureCounts::default(),
         }
     }
@@ -135,7 +137,7 @@ impl Pictures {
         let doc = Doc::new(&record.0).unwrap_or(Doc::EMPTY);
         let id = doc.get("_id").map(id_text).unwrap_or_default();
         let key = BlobKey::read(&id, doc);
-        self.entry(ledger, Kind::Avatar, &id, name, &key)
+        self.entry(ledger, Kind::Avatar, &id, name, &[key])
     }
 
     /// The entry of a custom emoji by its name or an alias.
@@ -155,8 +157,9 @@ impl Pictures {
                 let id = doc.get("_id").map(id_text).unwrap_or_default();
                 let text = |key| doc.text(key).unwrap_or_default().to_str().into_owned();
                 let (own, extension) = (text("name"), text("extension"));
-                let key = BlobKey::of_custom_emoji(&own, &extension);
-                self.entry(ledger, Kind::Emoji, &id, &own, &key)?
+                let stores = self.emoji_stores()?;
+                let keys = stores.map(|store| BlobKey::of_custom_emoji(store, &own, &extension));
+                self.entry(ledger, Kind::Emoji, &id, &own, &keys)?
             }
         };
         ledger.remember_emoji(name, found.as_deref())?;
@@ -183,29 +186,52 @@ impl Pictures {
             Kind::Thumbnail,
             upload,
             &name,
-            &BlobKey::read(upload, doc),
+            &[BlobKey::read(upload, doc)],
         )
     }
 
-    /// The entry of a picture by the `_id` of its record, read and named when it is met for the first time.
+    /// Where images of custom emoji are looked for, in this order: new ones go where the workspace's setting says, and
+    /// older ones may have stayed where they were.
+    fn emoji_stores(&mut self) -> Result<[&'static str; 2], ExportError> {
+        const SETTING: &str = "EmojiUpload_Storage_Type";
+        if let Some(stores) = self.emoji_stores {
+            return Ok(stores);
+        }
+        let settings = Handle::current().block_on(self.source.settings(&[SETTING]))?;
+        let stores = match settings.text(SETTING).map(StoreKind::of) {
+            Some(StoreKind::FileSystem) => [CUSTOM_EMOJI_FILES, CUSTOM_EMOJI],
+            _ => [CUSTOM_EMOJI, CUSTOM_EMOJI_FILES],
+        };
+        self.emoji_stores = Some(stores);
+        Ok(stores)
+    }
+
+    /// The entry of a picture by the `_id` of its record, read and named when it is met for the first time: from the first
+    /// of the places in which there is one.
     fn entry(
         &mut self,
         ledger: &Ledger,
         kind: Kind,
         id: &str,
         name: &str,
-        key: &BlobKey,
+        keys: &[BlobKey],
     ) -> Result<Option<String>, ExportError> {
         if let Some(found) = ledger.picture(kind.directory(), id)? {
             return Ok(found);
         }
         let start = self.spooled;
-        let extension = self.read(key)?;
+        let mut extension = None;
+        for key in keys {
+            extension = self.read(key)?;
+            if extension.is_some() {
+                break;
+            }
+            self.spooled = start;
+        }
         let entry = if let Some(extension) = extension {
             let wanted = names::picture(kind.directory(), name, extension);
             Some(ledger.reserve_name(&wanted)?)
         } else {
-            self.spooled = start;
             self.counts.unusable += 1;
             None
         };

@@ -91,7 +91,12 @@ fn workspace(attacks: &[String]) -> (DumpBuilder, u64) {
             ("rocketchat_avatars", id.clone()),
             (
                 "custom_emoji",
-                export_room::blob::BlobKey::of_custom_emoji(attack, attack).id,
+                export_room::blob::BlobKey::of_custom_emoji(
+                    export_room::blob::CUSTOM_EMOJI,
+                    attack,
+                    attack,
+                )
+                .id,
             ),
         ] {
             let data = Binary {

@@ -108,6 +108,86 @@ fn pictures_are_packed_once_and_only_what_can_be_shown() {
     assert!(!page.contains("<img"), "a picture that is not there");
 }
 
+#[test]
+fn pictures_come_out_of_a_file_system_store_as_well() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = directory.path().join("files");
+    fs::create_dir(&files).unwrap();
+    let (old, new) = (
+        gallery::png(8, 8, [1; 3], [2; 3]),
+        gallery::png(9, 9, [3; 3], [4; 3]),
+    );
+    for (name, bytes) in [
+        ("AV1.png", &new),
+        ("wave%20hi.png", &new),
+        ("only.gif", &old),
+    ] {
+        fs::write(files.join(name), bytes).unwrap();
+    }
+    let mut dump = crate::support::dump::DumpBuilder::new();
+    dump.add(
+        "rocketchat_room",
+        &bson::doc! {"_id": "R", "t": "c", "name": "r"},
+    );
+    dump.add(
+        "rocketchat_message",
+        &bson::doc! {
+            "_id": "m", "rid": "R", "ts": bson::DateTime::from_millis(1), "u": {"_id": "a", "username": "ann"},
+            "msg": "x", "reactions": {":wave hi:": {"usernames": ["b"]}, ":alone:": {"usernames": ["b"]}},
+        },
+    );
+    dump.add(
+        "rocketchat_avatars",
+        &bson::doc! {"_id": "AV1", "name": "ann", "store": "FileSystem:Avatars", "extension": "png"},
+    );
+    for (id, name, extension) in [("E1", "wave hi", "png"), ("E2", "alone", "gif")] {
+        dump.add(
+            "rocketchat_custom_emoji",
+            &bson::doc! {"_id": id, "name": name, "aliases": [], "extension": extension},
+        );
+    }
+    fs::rename(files.join("only.gif"), files.join("alone.gif")).unwrap();
+    // The one in GridFS is from before the setting was changed.
+    gallery::picture(&mut dump, "custom_emoji", "wave%20hi.png", &old);
+    dump.add(
+        "rocketchat_settings",
+        &bson::doc! {"_id": "EmojiUpload_Storage_Type", "value": "FileSystem"},
+    );
+    let path = dump.write(Form::Directory, directory.path());
+    let exported = |options: &[&str]| {
+        let zip = directory.path().join("out.zip");
+        let workspace = format!("dump:{}", text(&path));
+        let usual = [
+            "export",
+            "--workspace",
+            &workspace,
+            "--room",
+            "r",
+            "--format",
+            "html",
+            "--force",
+        ];
+        let ran = run(&[&usual[..], &["-o", text(&zip)], options].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let contents = entries(&zip);
+        let page = String::from_utf8(contents["R.html"].clone()).unwrap();
+        (contents, page)
+    };
+    let (contents, page) = exported(&["--files", text(&files)]);
+    assert!(contents["assets/avatars/ann.png"] == new);
+    assert!(contents["assets/emoji/wave hi.png"] == new, "the older one");
+    // It is what its bytes say.
+    assert!(contents["assets/emoji/alone.png"] == old);
+    assert!(page.contains("assets/emoji/wave%20hi.png") && page.contains("assets/avatars/ann.png"));
+    // Without the directory there is what GridFS has, and the short code.
+    let (contents, page) = exported(&[]);
+    assert!(contents["assets/emoji/wave hi.png"] == old);
+    assert!(
+        page.contains(":alone:") && !page.contains("assets/avatars"),
+        "{page}"
+    );
+}
+
 fn exported_without_files() -> (tempfile::TempDir, BTreeMap<String, Vec<u8>>) {
     let directory = tempfile::tempdir().unwrap();
     let dump = gallery::workspace().write(Form::Directory, directory.path());

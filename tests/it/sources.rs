@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bson::{Bson, DateTime, Document, doc};
 use export_room::blob::filesystem::FileSystem;
 use export_room::blob::gridfs::GridFsFiles;
-use export_room::blob::{BlobError, BlobKey, BlobStore, Blobs};
+use export_room::blob::{BlobError, BlobKey, BlobStore, Blobs, CUSTOM_EMOJI};
 use export_room::store::dump::{Dump, DumpSource};
 use export_room::store::mongo::{Load, MongoDatabase, MongoSource};
 use export_room::store::outline::{Outline, OutlineCursor};
@@ -606,7 +606,7 @@ async fn avatars_emoji_and_roles_are_found_by_what_messages_say() {
             extension: None,
             path: None,
         };
-        let emoji = BlobKey::of_custom_emoji("ship_it", "gif");
+        let emoji = BlobKey::of_custom_emoji(CUSTOM_EMOJI, "ship_it", "gif");
         // Pictures are found before and after the files of a room.
         for (key, expected) in [
             (&avatar, &b"alice's picture"[..]),
@@ -623,7 +623,7 @@ async fn avatars_emoji_and_roles_are_found_by_what_messages_say() {
         }
     }
     assert_eq!(
-        BlobKey::of_custom_emoji("a b/ü", "png").id,
+        BlobKey::of_custom_emoji(CUSTOM_EMOJI, "a b/ü", "png").id,
         "a%20b%2F%C3%BC.png"
     );
 }

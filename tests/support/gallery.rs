@@ -122,20 +122,7 @@ impl Gallery {
     }
 
     fn picture(&mut self, bucket: &str, id: &str, bytes: &[u8]) {
-        self.dump.add(
-            &format!("{bucket}.files"),
-            &doc! {"_id": id, "length": i64::try_from(bytes.len()).unwrap(), "chunkSize": 261_120, "filename": id},
-        );
-        for (n, piece) in (0_i32..).zip(bytes.chunks(261_120)) {
-            let data = Binary {
-                subtype: BinarySubtype::Generic,
-                bytes: piece.to_vec(),
-            };
-            self.dump.add(
-                &format!("{bucket}.chunks"),
-                &doc! {"_id": format!("{id}-{n}"), "files_id": id, "n": n, "data": data},
-            );
-        }
+        picture(&mut self.dump, bucket, id, bytes);
     }
 
     /// An upload; the entry of a message's `files`.
@@ -483,6 +470,24 @@ impl Gallery {
 
 fn at(minute: i64) -> Bson {
     DateTime::from_millis(START + minute * 60_000).into()
+}
+
+/// Adds a file to a bucket.
+pub(crate) fn picture(dump: &mut DumpBuilder, bucket: &str, id: &str, bytes: &[u8]) {
+    dump.add(
+        &format!("{bucket}.files"),
+        &doc! {"_id": id, "length": i64::try_from(bytes.len()).unwrap(), "chunkSize": 261_120, "filename": id},
+    );
+    for (n, piece) in (0_i32..).zip(bytes.chunks(261_120)) {
+        let data = Binary {
+            subtype: BinarySubtype::Generic,
+            bytes: piece.to_vec(),
+        };
+        dump.add(
+            &format!("{bucket}.chunks"),
+            &doc! {"_id": format!("{id}-{n}"), "files_id": id, "n": n, "data": data},
+        );
+    }
 }
 
 /// A picture that runs from one colour to another, with a disc in the middle.
