@@ -8,13 +8,17 @@ use std::io::Write;
 
 use export_room::store::StoreError;
 use export_room::store::dump::Dump;
+use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 use transcript::bson::{Doc, Text, Value, id_text};
+use transcript::html::{ExportInfo, PagedHtml};
 use transcript::json::JsonLines;
+use transcript::locale::Locale;
 use transcript::markup::{self, Markup, Node, Options};
-use transcript::message::Message;
+use transcript::message::{Field, Message};
 use transcript::names;
-use transcript::output::{AuthorCard, FilePlace, Output, Reply, Thread};
+use transcript::output::{FilePlace, Output, Reply, Thread};
+use transcript::room::RoomInfo;
 use transcript::{search, system};
 
 /// A function that takes any bytes and panics when something is wrong.
@@ -25,6 +29,7 @@ pub const ALL: &[(&str, Check)] = &[
     ("archive", archive),
     ("bson", bson),
     ("entry_names", entry_names),
+    ("html", html),
     ("markup", markup),
     ("message", message),
 ];
@@ -198,6 +203,173 @@ pub fn message(input: &[u8]) {
     searched(&message);
 }
 
+/// A message on a page: nothing of it ends up as markup. Every tag is one of ours with attributes of ours, what is opened
+/// is closed in order, text holds no special character, and no address leads anywhere but into the export or by a scheme
+/// that is allowed. The input is read as a message, and as what somebody has typed.
+pub fn html(input: &[u8]) {
+    page_of(&Message::read(input));
+    let text = String::from_utf8_lossy(input);
+    let typed = typed(&text);
+    page_of(&Message::read(&typed));
+}
+
+/// A message with this text, as BSON.
+fn typed(text: &str) -> Vec<u8> {
+    let mut doc = vec![0; 4];
+    for (name, value) in [("_id", "typed"), ("msg", text), ("alias", text)] {
+        doc.push(2);
+        doc.extend_from_slice(name.as_bytes());
+        doc.push(0);
+        let length = u32::try_from(value.len() + 1).expect("an input is short");
+        doc.extend_from_slice(&length.to_le_bytes());
+        doc.extend_from_slice(value.as_bytes());
+        doc.push(0);
+    }
+    doc.push(0);
+    let length = u32::try_from(doc.len()).expect("an input is short");
+    doc[..4].copy_from_slice(&length.to_le_bytes());
+    doc
+}
+
+fn page_of(message: &Message<'_>) {
+    for locale in ["en", "ja"] {
+        let room = RoomInfo {
+            id: "ROOM".into(),
+            title: message.text(Field::Msg).to_str().into_owned(),
+            topic: Some(message.text(Field::Alias).to_str().into_owned()),
+            ..RoomInfo::default()
+        };
+        let mut html = PagedHtml::new(ExportInfo {
+            room,
+            tool: "a test".into(),
+            from: None,
+            to: message.ts(),
+            exported_at: 0,
+            exported_by: Some(message.author().label().to_str().into_owned()),
+            files: 1,
+            missing: 1,
+            zone: TimeZone::UTC,
+            search: false,
+            locale: Locale::of(locale).expect("it is one of ours"),
+            style: None,
+            pages: 1,
+        });
+        let mut out = Memory::default();
+        let Ok(()) = html.begin(&mut out);
+        let Ok(_) = html.message(message, &[Message::read(message.doc().bytes())], &mut out);
+        let Ok(()) = html.end_messages(&mut out);
+        let Ok(()) = html.thread_message(1, message, &mut out);
+        let Ok(()) = html.finish(&mut out);
+        let pages = std::str::from_utf8(&out.bytes).expect("pages are UTF-8");
+        let mut count = 0;
+        for page in pages.split("<!DOCTYPE html>\n").skip(1) {
+            self::page(page);
+            count += 1;
+        }
+        assert!(count >= 2, "the page of the room, and that of a thread");
+    }
+}
+
+/// Elements without an end.
+const VOID: [&str; 6] = ["br", "hr", "img", "input", "link", "meta"];
+/// Every other element of pages.
+const ELEMENTS: &str = "html head title style script body header footer main nav section article div p h1 h2 ul ol li dl dt dd \
+    table caption thead tbody tr th td a b bdi blockquote code del details em figcaption figure label pre q s small span \
+    strong summary svg path rect time audio video";
+/// Every attribute of pages.
+const ATTRIBUTES: &str = "alt aria-hidden aria-label charset checked class content controls d data-calendar data-language \
+    datetime dir download fill fill-opacity height href http-equiv id lang loading name preload preserveAspectRatio rel role \
+    scope src title type value viewBox width";
+
+/// Goes through a page as a browser does, and stops at what we would not have written.
+pub fn page(page: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    let mut rest = page;
+    loop {
+        let (text, after) = rest.split_once('<').unwrap_or((rest, ""));
+        check_text(text);
+        if after.is_empty() {
+            break;
+        }
+        let (tag, after) = after.split_once('>').expect("a tag has an end");
+        rest = after;
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "an end without its start");
+            continue;
+        }
+        let closed = tag.ends_with('/');
+        let tag = tag.trim_end_matches('/');
+        let name = tag.split(' ').next().unwrap_or_default();
+        check_attributes(tag[name.len()..].trim_start());
+        if VOID.contains(&name) {
+            continue;
+        }
+        assert!(
+            ELEMENTS.split_whitespace().any(|known| known == name),
+            "<{tag}>"
+        );
+        if closed {
+            continue;
+        }
+        open.push(name);
+        // What stands in these is ours, and no markup.
+        if matches!(name, "style" | "script") {
+            let end = rest.find("</").expect("it ends");
+            rest = &rest[end..];
+        }
+    }
+    assert!(open.is_empty(), "{open:?} does not end");
+}
+
+fn check_text(text: &str) {
+    assert!(
+        !text.contains(['<', '>', '"', '\'']),
+        "not escaped: {text:?}"
+    );
+    for part in text.split('&').skip(1) {
+        let entity = part.split_once(';').map_or("", |(entity, _)| entity);
+        assert!(
+            ["amp", "lt", "gt", "quot", "#39"].contains(&entity),
+            "&{part:?}"
+        );
+    }
+    let hidden = text
+        .chars()
+        .find(|c| c.is_ascii_control() && !matches!(c, '\n' | '\r' | '\t'));
+    assert_eq!(hidden, None, "{text:?}");
+}
+
+fn check_attributes(mut rest: &str) {
+    while !rest.is_empty() {
+        let end = rest.find(['=', ' ']).unwrap_or(rest.len());
+        let (name, after) = rest.split_at(end);
+        assert!(
+            ATTRIBUTES.split_whitespace().any(|known| known == name),
+            "{rest:?}"
+        );
+        let value;
+        (value, rest) = match after.strip_prefix("=\"") {
+            Some(quoted) => quoted.split_once('"').expect("a value has an end"),
+            None => ("", after),
+        };
+        // The page's own policy has quotes, single ones.
+        if name != "content" {
+            check_text(value);
+        }
+        if matches!(name, "href" | "src") {
+            let inside = !value.contains(':') && !value.starts_with('/');
+            let outside = ["http://", "https://", "mailto:", "tel:"]
+                .iter()
+                .any(|scheme| {
+                    let start = value.get(..scheme.len());
+                    start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+                });
+            assert!(inside || name == "href" && outside, "{name}={value:?}");
+        }
+        rest = rest.trim_start();
+    }
+}
+
 /// The search of a message: words are short and have no separators, and what results show is a line of script that holds
 /// no markup.
 fn searched(message: &Message<'_>) {
@@ -256,20 +428,29 @@ impl Output for Memory {
         Ok(())
     }
 
-    fn file(&mut self, _: &str) -> Result<FilePlace, Infallible> {
-        Ok(FilePlace::LeftOut)
+    fn file(&mut self, upload: &str) -> Result<FilePlace, Infallible> {
+        Ok(match upload.len() % 3 {
+            0 => FilePlace::LeftOut,
+            1 => FilePlace::Missing(upload.to_owned()),
+            _ => FilePlace::Packed {
+                entry: names::asset(upload, upload),
+                size: 1 << 20,
+            },
+        })
     }
 
-    fn author(&mut self, _: &str, _: &str) -> Result<AuthorCard, Infallible> {
-        Ok(AuthorCard::default())
+    fn emoji(&mut self, name: &str) -> Result<Option<String>, Infallible> {
+        Ok(name
+            .len()
+            .is_multiple_of(2)
+            .then(|| names::picture(names::EMOJI, name, "png")))
     }
 
-    fn room_avatar(&mut self) -> Result<Option<String>, Infallible> {
-        Ok(None)
-    }
-
-    fn thumbnail(&mut self, _: &str) -> Result<Option<String>, Infallible> {
-        Ok(None)
+    fn thumbnail(&mut self, upload: &str) -> Result<Option<String>, Infallible> {
+        Ok(upload
+            .len()
+            .is_multiple_of(2)
+            .then(|| names::picture(names::THUMBNAILS, upload, "png")))
     }
 
     fn find(&mut self, _: i64, _: &str) -> Result<Option<u32>, Infallible> {

@@ -20,8 +20,11 @@ pub trait Output {
     fn finish_entry(&mut self) -> Result<(), Self::Error>;
 
     /// What became of a file, by the id of its upload. Files are packed before messages are rendered, so that a
-    /// message's place always tells the truth.
-    fn file(&mut self, upload: &str) -> Result<FilePlace, Self::Error>;
+    /// message's place always tells the truth. An output without files leaves them out, as this does.
+    fn file(&mut self, upload: &str) -> Result<FilePlace, Self::Error> {
+        let _ = upload;
+        Ok(FilePlace::LeftOut)
+    }
 
     /// The entry with the picture of a custom emoji, by its name or alias without colons; `None` when the workspace has
     /// none of that name or its picture is not in the archive, and then it is written as `:name:`.
@@ -32,14 +35,22 @@ pub trait Output {
 
     /// What the workspace has of an author by the `_id` and `username` of a message's `u`: asked only when an author is
     /// met anew, and answered from an index.
-    fn author(&mut self, id: &str, username: &str) -> Result<AuthorCard, Self::Error>;
+    fn author(&mut self, id: &str, username: &str) -> Result<AuthorCard, Self::Error> {
+        let _ = (id, username);
+        Ok(AuthorCard::default())
+    }
 
     /// Entry of the room's own avatar; `None` when it has none that can be shown.
-    fn room_avatar(&mut self) -> Result<Option<String>, Self::Error>;
+    fn room_avatar(&mut self) -> Result<Option<String>, Self::Error> {
+        Ok(None)
+    }
 
     /// Entry of a thumbnail that the workspace has made, by the id of its upload; `None` when it has none that can be
     /// shown, or files were not asked for.
-    fn thumbnail(&mut self, upload: &str) -> Result<Option<String>, Self::Error>;
+    fn thumbnail(&mut self, upload: &str) -> Result<Option<String>, Self::Error> {
+        let _ = upload;
+        Ok(None)
+    }
 
     /// Bounds of a page, counted from 0; `None` behind the last. Pages are cut before the first is written; an output that does
     /// not cut has one page, no calendar and no threads, as the defaults of what follows say.

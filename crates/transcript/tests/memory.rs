@@ -16,7 +16,7 @@ use transcript::html::{ExportInfo, PagedHtml};
 use transcript::json::JsonLines;
 use transcript::locale::Locale;
 use transcript::message::Message;
-use transcript::output::{AuthorCard, FilePlace, Output, PageBounds};
+use transcript::output::{Output, PageBounds};
 use transcript::room::RoomInfo;
 
 #[global_allocator]
@@ -45,22 +45,6 @@ impl Output for Sink {
 
     fn finish_entry(&mut self) -> Result<(), Infallible> {
         Ok(())
-    }
-
-    fn file(&mut self, _: &str) -> Result<FilePlace, Infallible> {
-        Ok(FilePlace::LeftOut)
-    }
-
-    fn author(&mut self, _: &str, _: &str) -> Result<AuthorCard, Infallible> {
-        Ok(AuthorCard::default())
-    }
-
-    fn room_avatar(&mut self) -> Result<Option<String>, Infallible> {
-        Ok(None)
-    }
-
-    fn thumbnail(&mut self, _: &str) -> Result<Option<String>, Infallible> {
-        Ok(None)
     }
 
     fn page(&mut self, number: u32) -> Result<Option<PageBounds>, Infallible> {

@@ -438,6 +438,85 @@ mod tests {
         );
     }
 
+    /// The colours of a property on light and on dark pages, each as red, green and blue.
+    fn colours(name: &str) -> [[u8; 3]; 2] {
+        let declaration = format!("--{name}: light-dark(#");
+        let (_, rest) = STYLE.split_once(&declaration).unwrap();
+        let (value, _) = rest.split_once(");").unwrap();
+        let (light, dark) = value.split_once(", #").unwrap();
+        [light, dark].map(|hex| {
+            assert_eq!(hex.len(), 6, "{name}");
+            [0, 2, 4].map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+        })
+    }
+
+    /// The contrast of two colours (WCAG 2.2, "contrast ratio" and "relative luminance").
+    fn contrast(a: [u8; 3], b: [u8; 3]) -> f64 {
+        let luminance = |colour: [u8; 3]| {
+            let [red, green, blue] = colour.map(|part| {
+                let part = f64::from(part) / 255.0;
+                if part <= 0.040_45 {
+                    part / 12.92
+                } else {
+                    ((part + 0.055) / 1.055).powf(2.4)
+                }
+            });
+            0.2126 * red + 0.7152 * green + 0.0722 * blue
+        };
+        let (a, b) = (luminance(a), luminance(b));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn contrast_is_what_the_standard_says() {
+        let near = |found: f64, expected: f64| (found - expected).abs() < 0.01;
+        assert!(near(contrast([0; 3], [255; 3]), 21.0));
+        assert!(near(contrast([255; 3], [255; 3]), 1.0));
+        // The grey that is the lightest on white (WCAG, technique G18).
+        assert!(near(contrast([0x76; 3], [255; 3]), 4.54));
+    }
+
+    #[test]
+    fn every_ink_is_legible_on_every_ground_that_it_stands_on() {
+        let texts: &[&str] = &["fg", "muted", "accent", "bad"];
+        let pairs: &[(&str, &[&str])] = &[
+            ("bg", texts),
+            ("soft", texts),
+            // A message that was jumped to, and words that were searched for.
+            ("mark", texts),
+            (
+                "code-bg",
+                &["code-fg", "muted", "s0", "s1", "s2", "s3", "s4"],
+            ),
+            // Initials are written in the colour of the paper.
+            ("bg", &["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7"]),
+        ];
+        let mut faint = Vec::new();
+        for (ground, inks) in pairs {
+            for ink in *inks {
+                for (theme, number) in [("light", 0), ("dark", 1)] {
+                    let found = contrast(colours(ground)[number], colours(ink)[number]);
+                    // Level AA, for text of any size (WCAG 2.2, 1.4.3).
+                    if found < 4.5 {
+                        faint.push(format!("{ink} on {ground}, {theme}: {found:.2}"));
+                    }
+                }
+            }
+        }
+        assert!(faint.is_empty(), "{faint:#?}");
+    }
+
+    #[test]
+    fn no_colour_stands_where_the_theme_does_not_reach_it() {
+        // A colour outside the palette would be the same on light and dark pages.
+        for (number, line) in compact(STYLE).lines().enumerate() {
+            let plain =
+                line.contains(": #") || line.contains(" #") && !line.contains("light-dark(");
+            let paper = ["--bg: #fff;", "--soft: #f6f5f2;"].contains(&line);
+            assert!(!plain || paper, "{number}: {line}");
+        }
+    }
+
     #[test]
     fn our_own_style_and_script_cannot_end_their_elements() {
         for text in [STYLE, SCRIPT] {

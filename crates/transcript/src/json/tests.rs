@@ -1,5 +1,4 @@
 use super::*;
-use crate::output::AuthorCard;
 use ::bson::{DateTime, Document, doc};
 use std::convert::Infallible;
 
@@ -31,18 +30,6 @@ impl Output for Memory {
             },
             _ => FilePlace::Missing("chunks missing".into()),
         })
-    }
-
-    fn author(&mut self, _: &str, _: &str) -> Result<AuthorCard, Infallible> {
-        Ok(AuthorCard::default())
-    }
-
-    fn room_avatar(&mut self) -> Result<Option<String>, Infallible> {
-        Ok(None)
-    }
-
-    fn thumbnail(&mut self, _: &str) -> Result<Option<String>, Infallible> {
-        Ok(None)
     }
 }
 
