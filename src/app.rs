@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::blob::remote::RemoteStores;
 use crate::blob::user_data::choice::{ExportPlaces, KnownPlace};
+use crate::blob::user_data::gridfs::GridFsExports;
 use crate::blob::user_data::remote::RemoteExports;
 use crate::blob::user_data::{UserDataStore, filesystem::UserDataDirectory};
 use crate::blob::{
@@ -18,6 +19,7 @@ use crate::blob::{
 use crate::clock::Clock;
 use crate::config::{Config, ExportPlace, FileStores};
 use crate::jobs::JobQueue;
+use crate::jobs::mongo::MongoQueue;
 use crate::jobs::sqlite::SqliteQueue;
 use crate::mail::Mailer;
 use crate::mail::messages::Reader;
@@ -25,7 +27,7 @@ use crate::network::Uri;
 use crate::store::batches::blocking;
 use crate::store::directory::{Directory, Settings, User};
 use crate::store::dump::{Dump, DumpSource};
-use crate::store::mongo::{Load, MongoDatabase, MongoSource};
+use crate::store::mongo::{Load, MongoDatabase, MongoDirectory, MongoSource};
 use crate::store::sqlite::{self, ImportOutcome, ImportProgress, SqliteDirectory, SqliteSource};
 use crate::store::user_data::UserDataFiles;
 use crate::store::{MessageSource, StoreError};
@@ -167,12 +169,28 @@ fn both(
     (Arc::clone(&source) as Arc<dyn MessageSource>, source)
 }
 
-/// All places that exports may be in, the one for new exports chosen.
+/// A live database as both of its contracts.
+fn live(database: &MongoDatabase) -> (Arc<dyn MessageSource>, Arc<dyn BlobStore>) {
+    (
+        Arc::new(MongoSource::new(database.clone())),
+        Arc::new(GridFsFiles::new(database.clone())),
+    )
+}
+
+/// What is kept where the workspace is.
+struct Kept {
+    directory: Arc<dyn Directory>,
+    user_data: Arc<dyn UserDataFiles>,
+    queue: Arc<dyn JobQueue>,
+}
+
+/// All places that exports may be in, the one for new exports chosen. `live` is the workspace when it is a live database.
 fn export_places(
-    chosen: Option<ExportPlace>,
+    chosen: ExportPlace,
     directory: UserDataDirectory,
     stores: &Arc<RemoteStores>,
-) -> ExportPlaces {
+    live: Option<MongoDatabase>,
+) -> Result<ExportPlaces, StoreError> {
     let directory: KnownPlace = (StoreKind::FileSystem, Arc::new(directory));
     let mut others = vec![directory];
     for kind in RemoteKind::ALL {
@@ -182,13 +200,61 @@ fn export_places(
         );
         others.push(place);
     }
+    if let Some(database) = live {
+        others.push((StoreKind::GridFs, Arc::new(GridFsExports::new(database))));
+    }
     let new = match chosen {
-        None | Some(ExportPlace::Directory) => StoreKind::FileSystem,
-        Some(ExportPlace::Remote(kind)) => StoreKind::Remote(kind),
+        ExportPlace::Directory => StoreKind::FileSystem,
+        ExportPlace::GridFs => StoreKind::GridFs,
+        ExportPlace::Remote(kind) => StoreKind::Remote(kind),
     };
     let at = others.iter().position(|(kind, _)| *kind == new);
-    let new = others.swap_remove(at.unwrap_or_default());
-    ExportPlaces::new(new, others)
+    let at = at.ok_or_else(|| {
+        StoreError::NotOurs(
+            "store.place is gridfs, and the workspace is no live database; choose another place"
+                .to_owned(),
+        )
+    })?;
+    let new = others.swap_remove(at);
+    Ok(ExportPlaces::new(new, others))
+}
+
+/// Where new exports go, and the directory for those that go to one: as configured, else as a live workspace says where
+/// Rocket.Chat keeps its own (contract §5.8).
+async fn export_place(
+    config: &Config,
+    directory: &dyn Directory,
+    is_live: bool,
+) -> Result<(ExportPlace, PathBuf), StoreError> {
+    const TYPE: &str = "FileUpload_Storage_Type";
+    const PATH: &str = "FileUpload_FileSystemPath";
+    let usual = config.store.directory();
+    if let Some(place) = config.store.place {
+        return Ok((place, usual));
+    }
+    if !is_live {
+        return Ok((ExportPlace::Directory, usual));
+    }
+    let settings = directory.settings(&[TYPE, PATH]).await?;
+    let place = match settings.text(TYPE) {
+        Some(kind) => match StoreKind::of(kind) {
+            StoreKind::FileSystem => ExportPlace::Directory,
+            StoreKind::Remote(kind) => ExportPlace::Remote(kind),
+            StoreKind::GridFs => ExportPlace::GridFs,
+            StoreKind::Unsaid | StoreKind::Other(_) => {
+                return Err(StoreError::NotOurs(format!(
+                    "the workspace keeps files in {kind}, which exports cannot be stored in; say store.place"
+                )));
+            }
+        },
+        // Rocket.Chat's own default.
+        None => ExportPlace::GridFs,
+    };
+    let path = match (place, &config.store.directory, settings.text(PATH)) {
+        (ExportPlace::Directory, None, Some(path)) => PathBuf::from(path),
+        _ => usual,
+    };
+    Ok((place, path))
 }
 
 impl App {
@@ -208,22 +274,24 @@ impl App {
                 let cancel = self.cancel.clone();
                 blocking(move || Ok(both(DumpSource::open(&path, None, cancel)?))).await?
             }
-            Address::Mongo(uri) => {
-                let database = MongoDatabase::connect(&uri, load).await?;
-                let source = Arc::new(MongoSource::new(database.clone()));
-                (
-                    source as Arc<dyn MessageSource>,
-                    Arc::new(GridFsFiles::new(database)) as Arc<dyn BlobStore>,
-                )
-            }
+            Address::Mongo(uri) => live(&MongoDatabase::connect(&uri, load).await?),
         };
+        Ok(Self::workspace(source, grid_fs, directory, stores))
+    }
+
+    fn workspace(
+        source: Arc<dyn MessageSource>,
+        grid_fs: Arc<dyn BlobStore>,
+        directory: Option<FileSystem>,
+        stores: Option<FileStores>,
+    ) -> Workspace {
         let stores = stores.map(|stores| RemoteStores::new(Arc::clone(&source), stores));
         let stores = stores.map(Arc::new);
-        Ok(Workspace {
+        Workspace {
             source,
             blobs: Arc::new(Blobs::new(grid_fs, directory, stores.clone())),
             stores,
-        })
+        }
     }
 
     /// The same on the machine's clock, also when another was asked for: leases, logins and limits need time that passes.
@@ -237,13 +305,41 @@ impl App {
 
     /// Opens what a server and its workers need, as configured.
     pub async fn service(&self, config: Config) -> Result<Service, StoreError> {
-        let address = config.workspace.address.parse();
-        let path = match address.map_err(StoreError::NotOurs)? {
-            Address::Sqlite(path) => path,
+        let address = config.workspace.address.reveal().parse();
+        let load = Load {
+            batch: config.workspace.batch,
+            pause: config.workspace.pause,
+        };
+        let files = config.workspace.files.as_deref();
+        let files = files.map(FileSystem::new).transpose()?;
+        let stores = config.blobs.remote.then(|| config.file_stores());
+        let (source, grid_fs, kept, database) = match address.map_err(StoreError::NotOurs)? {
+            Address::Sqlite(path) => {
+                let opened = blocking(move || {
+                    Ok((
+                        both(SqliteSource::open(&path)?),
+                        Arc::new(SqliteDirectory::open(&path)?),
+                        SqliteQueue::open(&path)?,
+                    ))
+                });
+                let ((source, grid_fs), directory, queue) = opened.await?;
+                let kept = Kept {
+                    directory: Arc::clone(&directory) as Arc<dyn Directory>,
+                    user_data: directory,
+                    queue: Arc::new(queue),
+                };
+                (source, grid_fs, kept, None)
+            }
             Address::Mongo(uri) => {
-                return Err(StoreError::NotOurs(format!(
-                    "{uri} is a live database, and jobs cannot be kept there yet; load a mongodump of it into a workspace file with `export-room import` and name that, or export from it with `export-room export`"
-                )));
+                let database = MongoDatabase::connect(&uri, load).await?;
+                let (source, grid_fs) = live(&database);
+                let directory = Arc::new(MongoDirectory::new(database.clone()));
+                let kept = Kept {
+                    directory: Arc::clone(&directory) as Arc<dyn Directory>,
+                    user_data: directory,
+                    queue: Arc::new(MongoQueue::open(database.clone()).await?),
+                };
+                (source, grid_fs, kept, Some(database))
             }
             Address::Dump(path) => {
                 return Err(StoreError::NotOurs(format!(
@@ -256,32 +352,23 @@ impl App {
             source,
             blobs,
             stores,
-        } = self
-            .open(
-                &Address::Sqlite(path.clone()),
-                config.workspace.files.as_deref(),
-                config.blobs.remote.then(|| config.file_stores()),
-                Load::default(),
-            )
-            .await?;
-        let store = config.store.directory();
-        let opened = blocking(move || {
-            Ok((
-                Arc::new(SqliteDirectory::open(&path)?),
-                SqliteQueue::open(&path)?,
-                UserDataDirectory::new(&store)?,
-            ))
-        });
-        let (directory, queue, exports) = opened.await?;
+        } = Self::workspace(source, grid_fs, files, stores);
+        let Kept {
+            directory,
+            user_data,
+            queue,
+        } = kept;
+        let (place, path) = export_place(&config, &*directory, database.is_some()).await?;
+        let exports = blocking(move || UserDataDirectory::new(&path)).await?;
         let remote = stores.clone().unwrap_or_else(|| {
             let stores = RemoteStores::new(Arc::clone(&source), config.file_stores());
             Arc::new(stores)
         });
-        let exports = export_places(config.store.place, exports, &remote);
+        let exports = export_places(place, exports, &remote, database)?;
         let mailer = Mailer::new(
             config.mail.clone(),
             config.store.directory().join(OUTBOX),
-            Arc::clone(&directory) as Arc<dyn Directory>,
+            Arc::clone(&directory),
         );
         Ok(Service {
             config: Arc::new(config),
@@ -289,10 +376,10 @@ impl App {
             source,
             blobs,
             stores,
-            directory: Arc::clone(&directory) as Arc<dyn Directory>,
-            user_data: directory,
+            directory,
+            user_data,
             exports: Arc::new(exports),
-            queue: Arc::new(queue),
+            queue,
             wake: Arc::new(Notify::new()),
             mailer: Arc::new(mailer),
         })

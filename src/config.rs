@@ -20,6 +20,7 @@ use transcript::locale::Locale;
 
 use crate::blob::RemoteKind;
 use crate::export::style;
+use crate::network::Uri;
 use crate::words::{self, chain};
 
 /// The defaults with their comments.
@@ -79,8 +80,16 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Workspace {
-    /// Its address; see [`crate::app::Address`].
-    pub address: String,
+    /// Its address; see [`crate::app::Address`]. It may have a password.
+    pub address: Secret,
+    /// A file that holds it.
+    #[serde(deserialize_with = "optional")]
+    pub address_file: Option<PathBuf>,
+    /// Documents that a live database is asked for at a time.
+    pub batch: u32,
+    /// Wait between two such batches; nothing when there is none.
+    #[serde(deserialize_with = "wait")]
+    pub pause: Duration,
     /// Directory of its FileSystem store.
     #[serde(deserialize_with = "optional")]
     pub files: Option<PathBuf>,
@@ -166,6 +175,8 @@ pub struct Store {
 pub enum ExportPlace {
     /// A directory of this machine.
     Directory,
+    /// The live database itself.
+    GridFs,
     /// A store that is reached over the network.
     Remote(RemoteKind),
 }
@@ -176,10 +187,11 @@ impl FromStr for ExportPlace {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(match text {
             "directory" => Self::Directory,
+            "gridfs" => Self::GridFs,
             "s3" => Self::Remote(RemoteKind::S3),
             "gcs" => Self::Remote(RemoteKind::GoogleCloud),
             "webdav" => Self::Remote(RemoteKind::WebDav),
-            _ => return Err("say directory, s3, gcs or webdav"),
+            _ => return Err("say directory, gridfs, s3, gcs or webdav"),
         })
     }
 }
@@ -578,6 +590,9 @@ impl Config {
                 {
                     Value::String(REDACTED.to_owned()).to_string()
                 }
+                Some(Value::String(address)) if (section, key) == ("workspace", "address") => {
+                    Value::String(Uri::from(address.clone()).to_string()).to_string()
+                }
                 Some(value) => value.to_string(),
                 None => continue,
             };
@@ -603,6 +618,9 @@ fn typed(table: Table) -> Result<Config, String> {
     let mut config: Config = Value::Table(table)
         .try_into()
         .map_err(|error: toml::de::Error| format!("configuration: {}", error.to_string().trim()))?;
+    if config.workspace.batch == 0 {
+        return Err("configuration: workspace.batch must be at least 1".to_owned());
+    }
     if config.export.level > 9 {
         return Err(format!(
             "configuration: export.level is {}, but levels are 0 to 9",
@@ -641,9 +659,16 @@ fn typed(table: Table) -> Result<Config, String> {
         s3,
         gcs,
         webdav,
+        workspace,
         ..
     } = &mut config;
     for (section, key, secret, file) in [
+        (
+            "workspace",
+            "address",
+            &mut workspace.address,
+            &workspace.address_file,
+        ),
         ("mail", "password", &mut mail.password, &mail.password_file),
         (
             "s3",
@@ -850,6 +875,15 @@ pub(crate) fn read_address(file: &Path) -> Result<String, String> {
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
+    parse_duration(&text).map_err(de::Error::custom)
+}
+
+/// A wait, or none.
+fn wait<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(Duration::ZERO);
+    }
     parse_duration(&text).map_err(de::Error::custom)
 }
 

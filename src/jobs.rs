@@ -10,6 +10,8 @@
 //!
 //! Every write about a running job names its [`Fence`]: a worker that slept through its lease is refused.
 
+pub mod mongo;
+mod rows;
 pub mod sqlite;
 pub mod steps;
 pub mod sweeper;
@@ -197,6 +199,11 @@ impl JobState {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
         }
+    }
+
+    /// The state with this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
     /// Whether nothing happens to the job any more.

@@ -22,12 +22,21 @@ impl GridFsFiles {
     pub fn new(database: MongoDatabase) -> Self {
         Self(database)
     }
+
+    /// Starts reading a file at a byte.
+    pub async fn open_at(
+        &self,
+        key: &BlobKey,
+        from: u64,
+    ) -> Result<Box<dyn BlobReader>, BlobError> {
+        gridfs::open(Arc::new(self.clone()), key, from).await
+    }
 }
 
 #[async_trait]
 impl BlobStore for GridFsFiles {
     async fn open(&self, key: &BlobKey) -> Result<Box<dyn BlobReader>, BlobError> {
-        gridfs::open(Arc::new(self.clone()), key).await
+        self.open_at(key, 0).await
     }
 }
 

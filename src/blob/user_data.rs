@@ -6,6 +6,7 @@
 
 pub mod choice;
 pub mod filesystem;
+pub mod gridfs;
 mod names;
 pub mod remote;
 

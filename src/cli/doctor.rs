@@ -22,6 +22,7 @@ use crate::app::{App, Service, host};
 use crate::blob::{RemoteKind, StoreKind};
 use crate::jobs::JobState;
 use crate::mail::MailError;
+use crate::network::Uri;
 use crate::store::directory::UserId;
 use crate::store::{MessageQuery, RoomId, RoomSummary, Selection, StoreError, Window};
 use crate::words;
@@ -222,10 +223,7 @@ async fn workspace(service: &Service, findings: &mut Findings) -> Option<i64> {
     let Some(room) = rooms.iter().find(|room| room.messages > 0) else {
         findings.warn(
             "workspace",
-            format_args!(
-                "{} can be read, but has no messages",
-                service.config.workspace.address
-            ),
+            format_args!("{} can be read, but has no messages", address(service)),
             "import a dump that has the collection rocketchat_message",
         );
         return newest;
@@ -234,16 +232,18 @@ async fn workspace(service: &Service, findings: &mut Findings) -> Option<i64> {
         Ok(authors) => {
             findings.ok(
                 "workspace",
-                format_args!(
-                    "{} is imported, its messages can be read",
-                    service.config.workspace.address
-                ),
+                format_args!("the messages of {} can be read", address(service)),
             );
             users(service, &authors, findings).await;
         }
         Err(error) => findings.fail("workspace", told(error), REPAIR),
     }
     newest
+}
+
+/// Where the workspace is, without a password.
+fn address(service: &Service) -> Uri {
+    service.config.workspace.address.reveal().to_owned().into()
 }
 
 /// Ids of the authors of a room's first messages.

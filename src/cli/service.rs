@@ -10,7 +10,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{CANCELLED, Signals};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Secret};
 
 /// Where the settings of a service come from, beside its environment.
 #[derive(Debug, Args)]
@@ -18,9 +18,22 @@ pub(super) struct ServiceOptions {
     /// A configuration file [default: /etc/export-room.toml, when it is there].
     #[arg(long, env = "EXPORT_ROOM_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where users, rooms and messages are: sqlite:FILE, made by `import`.
-    #[arg(long, env = "EXPORT_ROOM_WORKSPACE", value_name = "ADDRESS")]
-    workspace: Option<String>,
+    /// Where users, rooms and messages are: `mongodb://HOST/DATABASE` (a live database), or sqlite:FILE, made by `import`.
+    #[arg(
+        long,
+        env = "EXPORT_ROOM_WORKSPACE",
+        hide_env_values = true,
+        value_name = "ADDRESS"
+    )]
+    workspace: Option<Secret>,
+    /// A file that holds the address, so that its password is in no list of processes.
+    #[arg(
+        long,
+        env = "EXPORT_ROOM_WORKSPACE_FILE",
+        value_name = "FILE",
+        conflicts_with = "workspace"
+    )]
+    workspace_file: Option<PathBuf>,
     /// Sets one key, for example --set jobs.workers=4; can be said again for others.
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
     set: Vec<Setting>,
@@ -69,12 +82,20 @@ impl ServiceOptions {
         let workspace = self
             .workspace
             .iter()
-            .map(|address| ("workspace.address", address.clone()));
+            .map(|address| ("workspace.address", address.reveal().to_owned()));
+        let file = self
+            .workspace_file
+            .iter()
+            .map(|file| ("workspace.address_file", file.display().to_string()));
         let set = self
             .set
             .iter()
             .map(|setting| (setting.key.as_str(), setting.value.clone()));
-        workspace.chain(more.iter().cloned()).chain(set).collect()
+        workspace
+            .chain(file)
+            .chain(more.iter().cloned())
+            .chain(set)
+            .collect()
     }
 }
 

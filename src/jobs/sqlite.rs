@@ -8,12 +8,11 @@ use rusqlite::{
     Connection, OptionalExtension, Row, ToSql, Transaction, TransactionBehavior, named_params,
     params,
 };
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+use super::rows::{End, interrupted, json, parsed};
 use super::{
-    CancelOutcome, Claim, Claimed, Enqueued, Fence, Job, JobError, JobFilter, JobId, JobProgress,
-    JobQueue, JobState, NewJob, QueueError, Renewal, Settlement, Work,
+    CancelOutcome, Claim, Claimed, Enqueued, Fence, Job, JobFilter, JobId, JobProgress, JobQueue,
+    JobState, NewJob, QueueError, Renewal, Settlement, Work,
 };
 use crate::store::StoreError;
 use crate::store::directory::UserId;
@@ -111,20 +110,8 @@ impl ToSql for JobState {
 
 impl FromSql for JobState {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let name = value.as_str()?;
-        let known = Self::ALL.into_iter().find(|state| state.name() == name);
-        known.ok_or(FromSqlError::InvalidType)
+        Self::of_name(value.as_str()?).ok_or(FromSqlError::InvalidType)
     }
-}
-
-fn json(value: &impl Serialize) -> Result<String, QueueError> {
-    let text = serde_json::to_string(value);
-    text.map_err(|error| StoreError::Corrupt(format!("a job cannot be written: {error}")).into())
-}
-
-/// What a newer version wrote in a form of its own is not there for this one.
-fn parsed<T: DeserializeOwned>(text: Option<String>) -> Option<T> {
-    serde_json::from_str(&text?).ok()
 }
 
 fn unsigned<T: TryFrom<i64> + Default>(number: i64) -> T {
@@ -190,10 +177,7 @@ fn end_abandoned(
     now: i64,
     attempts: u32,
 ) -> Result<Vec<Job>, QueueError> {
-    let error = json(&JobError {
-        code: "interrupted".to_owned(),
-        message: "The work on this was interrupted again and again, so it was given up. Try again, and if it happens once more, ask the administrator to look at the server's log.".to_owned(),
-    })?;
+    let error = json(&interrupted())?;
     let mut statement = connection.prepare_cached(&format!(
         "UPDATE job INDEXED BY job_running SET state = iif(cancel_requested, 'cancelled', 'failed'), ended_at = :now, \
            error = iif(cancel_requested, error, :error), worker = NULL, lease_until = NULL \
@@ -490,48 +474,6 @@ impl JobQueue for SqliteQueue {
             Ok(counts)
         })
         .await
-    }
-}
-
-/// What a settlement makes of the row.
-struct End {
-    state: JobState,
-    run_at: Option<i64>,
-    /// Attempts that do not count.
-    given_back: u32,
-    outcome: Option<String>,
-    error: Option<String>,
-}
-
-impl End {
-    fn of(settlement: &Settlement) -> Result<Self, QueueError> {
-        let state = |state| Self {
-            state,
-            run_at: None,
-            given_back: 0,
-            outcome: None,
-            error: None,
-        };
-        Ok(match settlement {
-            Settlement::Done { outcome, .. } => Self {
-                outcome: Some(json(outcome)?),
-                ..state(JobState::Done)
-            },
-            Settlement::Failed(error) => Self {
-                error: Some(json(error)?),
-                ..state(JobState::Failed)
-            },
-            Settlement::Retry { at, error } => Self {
-                run_at: Some(*at),
-                error: Some(json(error)?),
-                ..state(JobState::Queued)
-            },
-            Settlement::Cancelled => state(JobState::Cancelled),
-            Settlement::Released => Self {
-                given_back: 1,
-                ..state(JobState::Queued)
-            },
-        })
     }
 }
 

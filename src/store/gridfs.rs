@@ -43,10 +43,11 @@ pub(crate) fn bucket(store: &str) -> Option<&'static str> {
     }
 }
 
-/// Starts reading a file. That all its chunks are there is known before the first byte is given.
+/// Starts reading a file at a byte. That all its chunks are there is known before the first byte is given.
 pub(crate) async fn open(
     chunks: Arc<dyn Chunks>,
     key: &BlobKey,
+    from: u64,
 ) -> Result<Box<dyn BlobReader>, BlobError> {
     let Some(bucket) = bucket(&key.store) else {
         return Err(BlobError::Missing(format!(
@@ -60,13 +61,17 @@ pub(crate) async fn open(
         blocking(move || check(&*chunks, bucket, &id)).await?
     };
     let plan = found.map_err(BlobError::Missing)?;
+    // Where the size of the chunks is not known they are read from the first.
+    let next = from.checked_div(plan.size).unwrap_or(0);
+    let before = next.saturating_mul(plan.size);
     Ok(Box::new(ChunkReader {
         chunks,
         bucket,
         id,
         plan,
-        next: 0,
-        given: 0,
+        next: i64::try_from(next).unwrap_or(i64::MAX).min(plan.chunks),
+        passed: before,
+        skip: from - before,
         rest: Bytes::new(),
     }))
 }
@@ -78,6 +83,8 @@ struct Plan {
     chunks: i64,
     /// Bytes of the file, when its record is there.
     length: Option<u64>,
+    /// Bytes of each of them but the last; nothing when the record does not say.
+    size: u64,
 }
 
 /// Compares the chunks with the file's record. The inner error is the reason for the report.
@@ -128,6 +135,7 @@ fn check(chunks: &dyn Chunks, bucket: &str, id: &str) -> Result<Result<Plan, Str
         None => Ok(Plan {
             chunks: expected,
             length,
+            size: number("chunkSize").unwrap_or(0),
         }),
     })
 }
@@ -138,7 +146,10 @@ struct ChunkReader {
     id: String,
     plan: Plan,
     next: i64,
-    given: u64,
+    /// Bytes of the file that were given or skipped.
+    passed: u64,
+    /// Bytes that are to be skipped yet.
+    skip: u64,
     /// What of the current chunk is not given yet.
     rest: Bytes,
 }
@@ -153,9 +164,9 @@ impl BlobReader for ChunkReader {
         while self.rest.is_empty() {
             if self.next == self.plan.chunks {
                 return match self.plan.length {
-                    Some(length) if length != self.given => Err(BlobError::Missing(format!(
+                    Some(length) if length != self.passed => Err(BlobError::Missing(format!(
                         "{} of {length} bytes there",
-                        self.given
+                        self.passed
                     ))),
                     _ => Ok(None),
                 };
@@ -174,9 +185,13 @@ impl BlobReader for ChunkReader {
                 .ok_or_else(|| missing("missing"))?
                 .ok_or_else(|| missing("unreadable"))?;
             self.next += 1;
+            let unwanted = usize::try_from(self.skip).unwrap_or(usize::MAX);
+            let skipped = self.rest.split_to(self.rest.len().min(unwanted));
+            self.skip -= skipped.len() as u64;
+            self.passed += skipped.len() as u64;
         }
         let piece = self.rest.split_to(self.rest.len().min(PIECE));
-        self.given += piece.len() as u64;
+        self.passed += piece.len() as u64;
         Ok(Some(piece))
     }
 }

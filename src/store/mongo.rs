@@ -17,8 +17,8 @@ use bson::{Bson, Document, RawDocumentBuf, doc};
 use futures_util::StreamExt;
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{
-    ClientOptions, ConnectionString, DatabaseOptions, FindOptions, ReadPreference,
-    SelectionCriteria,
+    ClientOptions, CollectionOptions, ConnectionString, DatabaseOptions, FindOptions,
+    ReadPreference, SelectionCriteria, WriteConcern,
 };
 use mongodb::{Client, Collection, Database};
 use transcript::bson::Doc;
@@ -27,6 +27,7 @@ pub use self::directory::MongoDirectory;
 pub use self::source::MongoSource;
 use super::directory::setting_value;
 use super::{RawDoc, StoreError};
+use crate::clock::Clock;
 use crate::network::Uri;
 use crate::tls;
 
@@ -46,6 +47,10 @@ pub(crate) mod code {
     pub(crate) const UNAUTHORIZED: i32 = 13;
     /// There is no such user, or the password is another one.
     pub(crate) const AUTHENTICATION_FAILED: i32 = 18;
+    /// A unique index has such a key already.
+    pub(crate) const DUPLICATE_KEY: i32 = 11000;
+    /// The server's disk is full.
+    pub(crate) const OUT_OF_DISK_SPACE: i32 = 14031;
 }
 /// Errors after which the same question may be answered: a server that steps down, restarts, was too busy or has forgotten
 /// a cursor.
@@ -200,6 +205,39 @@ impl MongoDatabase {
     /// A collection, read from the primary while there is one; writes always go there.
     pub(crate) fn current(&self, name: &str) -> Collection<RawDocumentBuf> {
         self.current.collection(name)
+    }
+
+    /// A collection of documents that decide: read from the primary, and written so that no election takes it back.
+    pub(crate) fn durable(&self, name: &str) -> Collection<Document> {
+        let options = CollectionOptions::builder()
+            .selection_criteria(SelectionCriteria::from(ReadPreference::Primary))
+            .write_concern(WriteConcern::majority())
+            .build();
+        self.current.collection_with_options(name, options)
+    }
+
+    /// How far the server's clock is ahead of ours, in milliseconds. All processes of a queue share that one.
+    pub(crate) async fn clock_ahead(&self, clock: Clock) -> Result<i64, StoreError> {
+        let asked = clock.now();
+        let question = self.current.run_command(doc! {"hello": 1});
+        let answer = self.ask("hello", async { question.await }).await?;
+        let middle = asked + (clock.now() - asked) / 2;
+        let time = answer.get_datetime("localTime");
+        Ok(time.map_or(0, |time| time.timestamp_millis() - middle))
+    }
+
+    /// The same as [`MongoDatabase::ask`]; `None` when a unique index refuses what is to be written.
+    pub(crate) async fn ask_unless_taken<T>(
+        &self,
+        what: &str,
+        question: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Option<T>, StoreError> {
+        match tokio::time::timeout(self.patience, question).await {
+            Ok(Ok(answer)) => Ok(Some(answer)),
+            Ok(Err(error)) if code_of(&error) == Some(code::DUPLICATE_KEY) => Ok(None),
+            Ok(Err(error)) => Err(self.failed(what, &error)),
+            Err(_) => Err(self.silent(what)),
+        }
     }
 
     /// Waits for an answer of the server, but not for ever, and says what went wrong.

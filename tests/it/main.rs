@@ -23,6 +23,7 @@ mod gallery;
 mod hostile_dumps;
 mod import;
 mod jobs;
+mod live;
 mod live_faults;
 mod login;
 mod mail;

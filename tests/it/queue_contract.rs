@@ -6,27 +6,30 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use export_room::app::App;
 use export_room::clock::Clock;
+use export_room::jobs::mongo::MongoQueue;
 use export_room::jobs::sqlite::SqliteQueue;
 use export_room::jobs::{
     CancelOutcome, Claim, Enqueued, Fence, FileExportWork, Job, JobError, JobFilter, JobId,
     JobProgress, JobQueue, JobState, NewJob, Outcome, QueueError, ReadyMailWork, Settlement, Work,
 };
 use export_room::store::directory::UserId;
+use export_room::store::mongo::{Load, MongoDatabase, MongoDirectory};
 use export_room::store::sqlite::SqliteDirectory;
 use export_room::store::user_data::{FinishedExport, UserDataFile, UserDataFiles};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::dump::{DumpBuilder, Form};
+use crate::support::mongo::MongoPlace;
 
 const MAIL: &str = Work::KINDS[1];
 
 /// A fresh place for a queue, that several processes could open.
 trait Place: Sized {
-    fn new() -> Self;
+    async fn new() -> Self;
     /// The queue, opened once more.
-    fn queue(&self) -> Arc<dyn JobQueue>;
-    fn user_data(&self) -> Arc<dyn UserDataFiles>;
+    async fn queue(&self) -> Arc<dyn JobQueue>;
+    async fn user_data(&self) -> Arc<dyn UserDataFiles>;
 }
 
 struct Embedded(TempDir);
@@ -38,7 +41,7 @@ impl Embedded {
 }
 
 impl Place for Embedded {
-    fn new() -> Self {
+    async fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         let dump = DumpBuilder::new().write(Form::Directory, place.0.path());
         let app = App {
@@ -49,12 +52,39 @@ impl Place for Embedded {
         place
     }
 
-    fn queue(&self) -> Arc<dyn JobQueue> {
+    async fn queue(&self) -> Arc<dyn JobQueue> {
         Arc::new(SqliteQueue::open(&self.path()).unwrap())
     }
 
-    fn user_data(&self) -> Arc<dyn UserDataFiles> {
+    async fn user_data(&self) -> Arc<dyn UserDataFiles> {
         Arc::new(SqliteDirectory::open(&self.path()).unwrap())
+    }
+}
+
+/// A live database.
+struct Live(MongoPlace);
+
+impl Live {
+    async fn database(&self) -> MongoDatabase {
+        MongoDatabase::connect(&self.0.uri(), Load::default())
+            .await
+            .unwrap()
+    }
+}
+
+impl Place for Live {
+    async fn new() -> Self {
+        let place = MongoPlace::new();
+        place.load(&DumpBuilder::new()).await;
+        Self(place)
+    }
+
+    async fn queue(&self) -> Arc<dyn JobQueue> {
+        Arc::new(MongoQueue::open(self.database().await).await.unwrap())
+    }
+
+    async fn user_data(&self) -> Arc<dyn UserDataFiles> {
+        Arc::new(MongoDirectory::new(self.database().await))
     }
 }
 
@@ -114,7 +144,7 @@ fn done() -> Settlement {
     }
 }
 
-fn record(job: &str, store: &str) -> UserDataFile {
+pub(crate) fn record(job: &str, store: &str) -> UserDataFile {
     UserDataFile::of_export(&FinishedExport {
         id: job,
         owner: &user("u"),
@@ -160,11 +190,11 @@ async fn get(queue: &dyn JobQueue, name: &str) -> Job {
 }
 
 async fn what_is_enqueued_is_what_is_claimed(place: impl Place) {
-    let queue = place.queue();
+    let queue = place.queue().await;
     let new = export("a", "u", 7);
     add(&*queue, new.clone()).await;
     // As another process sees it.
-    let job = get(&*place.queue(), "a").await;
+    let job = get(&*place.queue().await, "a").await;
     assert_eq!((job.owner, job.rid), (new.owner, new.rid));
     assert_eq!(
         (job.work.as_ref(), job.state),
@@ -196,7 +226,7 @@ async fn what_is_enqueued_is_what_is_claimed(place: impl Place) {
 }
 
 async fn the_same_request_is_one_job_until_it_ends(place: impl Place) {
-    let queue = place.queue();
+    let queue = place.queue().await;
     let asked = |name: &str, owner: &str, same: &str| NewJob {
         same: Some(same.to_owned()),
         ..export(name, owner, 1)
@@ -249,7 +279,7 @@ async fn the_same_request_is_one_job_until_it_ends(place: impl Place) {
 }
 
 async fn a_user_has_so_many_jobs_waiting(place: impl Place) {
-    let queue = place.queue();
+    let queue = place.queue().await;
     let ask = async |job: NewJob| queue.enqueue(&job, 1, 2).await;
     ask(export("a", "u", 1)).await.unwrap();
     ask(export("b", "u", 1)).await.unwrap();
@@ -267,7 +297,7 @@ async fn a_user_has_so_many_jobs_waiting(place: impl Place) {
 }
 
 async fn the_longest_due_is_claimed_first(place: impl Place) {
-    let queue = place.queue();
+    let queue = place.queue().await;
     for (name, run_at) in [("c", 30), ("a", 10), ("b", 20), ("late", 99)] {
         add(&*queue, export(name, "u", run_at)).await;
     }
@@ -295,7 +325,7 @@ async fn the_longest_due_is_claimed_first(place: impl Place) {
 }
 
 async fn a_user_at_the_limit_does_not_block_others(place: impl Place) {
-    let queue = place.queue();
+    let queue = place.queue().await;
     for name in ["a", "b", "c", "d"] {
         add(&*queue, export(name, "u", 1)).await;
     }
@@ -308,7 +338,7 @@ async fn a_user_at_the_limit_does_not_block_others(place: impl Place) {
     let mut fences = Vec::new();
     // Two queues: the limit is of all workers together.
     for (number, expected) in ["a", "b", "v", "m"].into_iter().enumerate() {
-        let other = place.queue();
+        let other = place.queue().await;
         let taker = if number % 2 == 0 { &queue } else { &other };
         let (name, fence) = take(&**taker, &limited(10)).await.unwrap();
         assert_eq!(name, expected);
@@ -332,7 +362,7 @@ async fn a_user_at_the_limit_does_not_block_others(place: impl Place) {
 }
 
 async fn who_slept_through_his_lease_is_refused(place: impl Place) {
-    let queue = place.queue();
+    let queue = place.queue().await;
     add(&*queue, export("a", "u", 1)).await;
     let (_, first) = take(&*queue, &claim(1)).await.unwrap();
     let progress = JobProgress {
@@ -383,7 +413,7 @@ async fn who_slept_through_his_lease_is_refused(place: impl Place) {
         lost(queue.settle(&first, settlement, 201).await.map(drop));
         assert_eq!(get(&*queue, "a").await, job, "nothing was written");
         assert!(queue.job(&id("first")).await.unwrap().is_none());
-        assert!(place.user_data().file("a").await.unwrap().is_none());
+        assert!(place.user_data().await.file("a").await.unwrap().is_none());
     }
     let state = queue.settle(&second, done(), 202).await.unwrap();
     assert_eq!(state, JobState::Done);
@@ -392,7 +422,7 @@ async fn who_slept_through_his_lease_is_refused(place: impl Place) {
 }
 
 async fn record_end_and_what_follows_are_written_together(place: impl Place) {
-    let queue = place.queue();
+    let queue = place.queue().await;
     add(&*queue, export("a", "u", 1)).await;
     add(&*queue, mail("there", "u", 999)).await;
     let (_, fence) = take(&*queue, &claim(1)).await.unwrap();
@@ -412,7 +442,7 @@ async fn record_end_and_what_follows_are_written_together(place: impl Place) {
         then: vec![mail("a-mail", "u", 5), mail("there", "u", 5)],
     };
     queue.settle(&fence, settlement, 5).await.unwrap();
-    let job = get(&*place.queue(), "a").await;
+    let job = get(&*place.queue().await, "a").await;
     assert_eq!(
         (job.state, job.ended_at, job.outcome),
         (JobState::Done, Some(5), Some(outcome))
@@ -421,7 +451,7 @@ async fn record_end_and_what_follows_are_written_together(place: impl Place) {
         (job.progress, job.error, job.lease_until),
         (None, None, None)
     );
-    let file = place.user_data().file("a").await.unwrap().unwrap();
+    let file = place.user_data().await.file("a").await.unwrap().unwrap();
     assert_eq!(
         (file.store.as_str(), file.size, file.complete),
         ("S", 3, true)
@@ -435,7 +465,7 @@ async fn record_end_and_what_follows_are_written_together(place: impl Place) {
 }
 
 async fn a_dead_worker_has_so_many_successors(place: impl Place) {
-    let queue = place.queue();
+    let queue = place.queue().await;
     add(&*queue, export("a", "u", 1)).await;
     for (attempt, now) in [(1, 1000), (2, 2000), (3, 3000)] {
         let claimed = queue.claim(&claim(now)).await.unwrap();
@@ -456,7 +486,7 @@ async fn a_dead_worker_has_so_many_successors(place: impl Place) {
 }
 
 async fn jobs_are_cancelled_in_every_state(place: impl Place) {
-    let queue = place.queue();
+    let queue = place.queue().await;
     assert_eq!(queue.cancel(&id("none"), 1).await.unwrap(), None);
     // Waiting.
     add(&*queue, export("a", "u", 1)).await;
@@ -512,7 +542,7 @@ async fn jobs_are_cancelled_in_every_state(place: impl Place) {
             (JobState::Cancelled, Some(12), None, None),
             "{name}"
         );
-        assert!(place.user_data().file(name).await.unwrap().is_none());
+        assert!(place.user_data().await.file(name).await.unwrap().is_none());
     }
     assert!(queue.job(&id("done-mail")).await.unwrap().is_none());
     // Running, and its worker is dead.
@@ -547,7 +577,7 @@ async fn jobs_are_cancelled_in_every_state(place: impl Place) {
 }
 
 async fn what_failed_is_tried_again_when_it_is_time(place: impl Place) {
-    let queue = place.queue();
+    let queue = place.queue().await;
     add(&*queue, export("a", "u", 1)).await;
     let (_, fence) = take(&*queue, &claim(10)).await.unwrap();
     let retry = Settlement::Retry {
@@ -585,7 +615,7 @@ async fn what_failed_is_tried_again_when_it_is_time(place: impl Place) {
 }
 
 async fn a_users_jobs_are_listed_in_pages(place: impl Place) {
-    let queue = place.queue();
+    let queue = place.queue().await;
     for (name, owner, at) in [("a", "u", 1), ("b", "u", 2), ("c", "u", 2), ("d", "v", 3)] {
         add(&*queue, export(name, owner, at)).await;
     }
@@ -653,7 +683,7 @@ async fn in_every_state(queue: &dyn JobQueue) {
 }
 
 async fn jobs_are_counted_by_kind_and_state(place: impl Place) {
-    let queue = place.queue();
+    let queue = place.queue().await;
     in_every_state(&*queue).await;
     add(&*queue, export("e", "u", 1)).await;
     add(&*queue, export("f", "v", 1)).await;
@@ -672,7 +702,7 @@ async fn jobs_are_counted_by_kind_and_state(place: impl Place) {
 }
 
 async fn what_ended_without_a_file_is_forgotten(place: impl Place) {
-    let queue = place.queue();
+    let queue = place.queue().await;
     in_every_state(&*queue).await;
     assert_eq!(queue.forget(20, 10).await.unwrap(), 0, "not old enough");
     assert_eq!(
@@ -699,7 +729,7 @@ async fn what_ended_without_a_file_is_forgotten(place: impl Place) {
 
 async fn racing_workers_never_share_a_claim(place: impl Place) {
     const JOBS: usize = 40;
-    let queue = place.queue();
+    let queue = place.queue().await;
     for number in 0..JOBS {
         add(
             &*queue,
@@ -708,13 +738,19 @@ async fn racing_workers_never_share_a_claim(place: impl Place) {
         .await;
     }
     // Each claim is an instant later and each lease three instants long: leases run out all the time.
-    let (clock, ended) = (AtomicUsize::new(10), AtomicUsize::new(0));
-    let work = |queue: Arc<dyn JobQueue>| {
-        let mut claims = Vec::new();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
+    let clock = Arc::new((AtomicUsize::new(10), AtomicUsize::new(0)));
+    let mut workers = Vec::new();
+    for number in 0..4 {
+        // Two of them share a connection, as two slots of a process do.
+        let queue = if number < 2 {
+            Arc::clone(&queue)
+        } else {
+            place.queue().await
+        };
+        let clock = Arc::clone(&clock);
+        workers.push(tokio::spawn(async move {
+            let (clock, ended) = &*clock;
+            let mut claims = Vec::new();
             while ended.load(Ordering::SeqCst) < JOBS {
                 let now = i64::try_from(clock.fetch_add(1, Ordering::SeqCst)).unwrap();
                 let claim = Claim {
@@ -733,26 +769,13 @@ async fn racing_workers_never_share_a_claim(place: impl Place) {
                 assert_eq!(job.epoch, fence.epoch);
                 claims.push(fence);
             }
-        });
-        claims
-    };
-    let claims: Vec<Fence> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4)
-            .map(|number| {
-                // Two of them share a connection, as two slots of a process do.
-                let queue = if number < 2 {
-                    Arc::clone(&queue)
-                } else {
-                    place.queue()
-                };
-                scope.spawn(|| work(queue))
-            })
-            .collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect()
-    });
+            claims
+        }));
+    }
+    let mut claims = Vec::new();
+    for worker in workers {
+        claims.extend(worker.await.unwrap());
+    }
     let different: HashSet<_> = claims.iter().collect();
     assert_eq!(different.len(), claims.len(), "each claim is one worker's");
     assert!(claims.len() > JOBS, "some were taken over");
@@ -791,9 +814,9 @@ macro_rules! keeps_the_contract {
         mod $name {
             use super::Place;
             $(
-                #[tokio::test]
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
-                    super::$case(<$place>::new()).await;
+                    super::$case(<$place>::new().await).await;
                 }
             )*
         }
@@ -801,3 +824,4 @@ macro_rules! keeps_the_contract {
 }
 
 keeps_the_contract!(embedded: super::Embedded);
+keeps_the_contract!(live: super::Live);

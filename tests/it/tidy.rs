@@ -21,7 +21,12 @@ const SKIPPED: &[&str] = &[
 const CRATE_USERS: &[(&str, &[&str])] = &[
     (
         "mongodb::",
-        &["src/store/mongo", "src/blob/gridfs", "src/jobs/mongo"],
+        &[
+            "src/store/mongo",
+            "src/blob/gridfs",
+            "src/blob/user_data/gridfs",
+            "src/jobs/mongo",
+        ],
     ),
     (
         "rusqlite::",
@@ -49,9 +54,11 @@ const BACKENDS: &[(&str, &str)] = &[
     ("SqliteQueue", "src/jobs/sqlite"),
     ("UserDataDirectory", "src/blob"),
     ("RemoteExports", "src/blob"),
+    ("MongoQueue", "src/jobs/mongo"),
     ("MongoSource", "src/store/mongo"),
     ("MongoDirectory", "src/store/mongo"),
     ("GridFsFiles", "src/blob"),
+    ("GridFsExports", "src/blob"),
     // Its type has the name of a store of Rocket.Chat, which others may say.
     // `src/blob.rs` asks the store that an upload's record names.
     ("filesystem::", "src/blob"),

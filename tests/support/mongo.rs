@@ -140,6 +140,14 @@ impl MongoPlace {
         admin.run_command(order).await.unwrap();
     }
 
+    /// Lets commands succeed again.
+    pub(crate) async fn heal(&self) {
+        let order = doc! {"configureFailPoint": "failCommand", "mode": "off"};
+        let database = self.database().await;
+        let admin = database.client().database("admin");
+        admin.run_command(order).await.unwrap();
+    }
+
     /// Fills the database with the documents of a dump, with the indexes that Rocket.Chat makes. Of documents with one
     /// `_id` the later one stays, as a server has it.
     pub(crate) async fn load(&self, dump: &DumpBuilder) {

@@ -137,7 +137,7 @@ fn user(id: &str, name: Option<&str>, roles: &[&str], tokens: Vec<Document>) -> 
 }
 
 /// Users with and without rights, rooms of each kind, and messages from 2024-03-01 on.
-fn world() -> DumpBuilder {
+pub(crate) fn world() -> DumpBuilder {
     let mut dump = DumpBuilder::new();
     let never = DateTime::from_millis(4_070_908_800_000);
     let long_ago = DateTime::from_millis(1_500_000_000_000);
@@ -248,6 +248,12 @@ impl Server {
     /// Starts one on the workspace in a directory.
     pub(crate) fn start_in(home: TempDir, settings: &[&str]) -> Self {
         let command = serve(home.path(), settings);
+        Self::spawn(home, command)
+    }
+
+    /// Starts one on the workspace at an address; `home` has its log and, where that is its place, its exports.
+    pub(crate) fn start_at(home: TempDir, workspace: &str, settings: &[&str]) -> Self {
+        let command = serve_at(home.path(), workspace, settings);
         Self::spawn(home, command)
     }
 
@@ -441,11 +447,25 @@ fn files(home: &Path) -> PathBuf {
 
 /// The command that serves the workspace in a directory, its log beside it.
 pub(crate) fn serve(home: &Path, settings: &[&str]) -> Command {
+    let workspace = format!("sqlite:{}", text(&home.join("chat.db")));
+    serve_at(home, &workspace, settings)
+}
+
+/// The command that serves the workspace at an address.
+pub(crate) fn serve_at(home: &Path, workspace: &str, settings: &[&str]) -> Command {
+    let serve = command(&["serve", "--listen", "127.0.0.1:0"]);
+    service(serve, home, workspace, settings)
+}
+
+/// The command that only works for the workspace at an address.
+pub(crate) fn work_at(home: &Path, workspace: &str, settings: &[&str]) -> Command {
+    service(command(&["work"]), home, workspace, settings)
+}
+
+fn service(mut command: Command, home: &Path, workspace: &str, settings: &[&str]) -> Command {
     let files = files(home);
     fs::create_dir_all(&files).unwrap();
-    let workspace = format!("sqlite:{}", text(&home.join("chat.db")));
-    let mut command = command(&["serve", "--listen", "127.0.0.1:0"]);
-    command.args(["--config", "/dev/null", "--workspace", &workspace]);
+    command.args(["--config", "/dev/null", "--workspace", workspace]);
     let store = format!("store.directory={}", text(&files));
     let usual = [
         store.as_str(),

@@ -52,7 +52,7 @@ enum Files {
 #[async_trait]
 impl BlobStore for DumpSource {
     async fn open(&self, key: &BlobKey) -> Result<Box<dyn BlobReader>, BlobError> {
-        gridfs::open(Arc::clone(&self.0) as Arc<dyn Chunks>, key).await
+        gridfs::open(Arc::clone(&self.0) as Arc<dyn Chunks>, key, 0).await
     }
 }
 

@@ -13,7 +13,7 @@ use crate::store::{RawDoc, StoreError};
 #[async_trait]
 impl BlobStore for SqliteSource {
     async fn open(&self, key: &BlobKey) -> Result<Box<dyn BlobReader>, BlobError> {
-        gridfs::open(Arc::new(self.clone()), key).await
+        gridfs::open(Arc::new(self.clone()), key, 0).await
     }
 }
 
