@@ -168,8 +168,9 @@ fn export(source: &str, format: &str, level: u8, threads: usize, zip: &Path) -> 
             "--threads".to_owned(),
             threads.to_string(),
         ])
-        .args(["--progress", "json", "-o"])
+        .args(["--progress", "json"])
         .args(pages.map(|_| "--no-search"))
+        .arg("-o")
         .arg(zip);
     let mut text = String::new();
     let whole = cost(Whose::Children, || {

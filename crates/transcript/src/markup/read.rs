@@ -4,7 +4,7 @@
 //! holds, and what is too deep or too much is cut.
 
 use super::{Code, MAX_DEPTH, MAX_NODES, MAX_TEXT, Markup, Node, Span, Tag, Target, TimeForm};
-use crate::bson::{Doc, Text, Value};
+use crate::bson::{Doc, Key, Text, Value};
 
 /// Appends a list of nodes.
 pub(super) fn blocks(markup: &mut Markup, blocks: Doc<'_>) {
@@ -258,21 +258,31 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn read(doc: Doc<'a>) -> Self {
+        const TYPE: Key<'_> = Key::of(b"type");
+        const VALUE: Key<'_> = Key::of(b"value");
+        const LEVEL: Key<'_> = Key::of(b"level");
+        const LANGUAGE: Key<'_> = Key::of(b"language");
+        const NUMBER: Key<'_> = Key::of(b"number");
+        const STATUS: Key<'_> = Key::of(b"status");
+        const UNICODE: Key<'_> = Key::of(b"unicode");
+        const SHORT_CODE: Key<'_> = Key::of(b"shortCode");
+        const FALLBACK: Key<'_> = Key::of(b"fallback");
         let mut parts = Self::default();
-        for (key, value) in doc.elements().map_while(Result::ok) {
-            let place = match key.0 {
-                b"type" => {
+        let mut elements = doc.elements();
+        while let Some(Ok((key, value))) = elements.next_keyed() {
+            let place = match key {
+                key if key == TYPE => {
                     parts.kind = value.text().unwrap_or_default();
                     continue;
                 }
-                b"value" => &mut parts.value,
-                b"level" => &mut parts.level,
-                b"language" => &mut parts.language,
-                b"number" => &mut parts.number,
-                b"status" => &mut parts.status,
-                b"unicode" => &mut parts.unicode,
-                b"shortCode" => &mut parts.short_code,
-                b"fallback" => &mut parts.fallback,
+                key if key == VALUE => &mut parts.value,
+                key if key == LEVEL => &mut parts.level,
+                key if key == LANGUAGE => &mut parts.language,
+                key if key == NUMBER => &mut parts.number,
+                key if key == STATUS => &mut parts.status,
+                key if key == UNICODE => &mut parts.unicode,
+                key if key == SHORT_CODE => &mut parts.short_code,
+                key if key == FALLBACK => &mut parts.fallback,
                 _ => continue,
             };
             *place = Some(value);

@@ -6,8 +6,8 @@ use crate::message::{Field, Message, User};
 use crate::output::{AuthorCard, Output};
 use crate::texts::Texts;
 
-/// Authors that are kept; a power of two.
-const PLACES: usize = 256;
+/// Authors that are kept; a power of two, and a few times as many as write in most rooms.
+const PLACES: usize = 1024;
 /// Documents of users that are kept are no longer than this, in bytes; others are written anew each time.
 const KEPT: usize = 512;
 
@@ -25,16 +25,16 @@ struct Place {
     again: Vec<u8>,
 }
 
-/// The place of a document's bytes (FNV-1a over its end, where names differ, and its length).
+/// The place of a document's bytes, from its end, where names differ, and its length (Fibonacci hashing).
 fn place(key: &[u8]) -> usize {
-    let tail = &key[key.len().saturating_sub(32)..];
-    let head = &key[..key.len().min(32)];
-    let hash = head
-        .iter()
-        .chain(tail)
-        .fold(0x811c_9dc5_u32, |hash, &byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
+    let tail = &key[key.len().saturating_sub(64)..];
+    let hash = tail.rchunks(8).fold(key.len() as u64, |hash, bytes| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        (hash ^ u64::from_le_bytes(word))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29)
+    });
     hash as usize % PLACES
 }
 
