@@ -49,14 +49,16 @@ impl Bloom {
         let hash = hash(id);
         // The lowest bits say which bits: nine for each. Those above say which block.
         let bits = (0..PROBES).map(move |probe| {
-            let bit = hash >> (9 * probe);
-            ((bit >> 6) as usize % BLOCK, 1 << (bit % 64))
+            let bit = hash >> (9 * probe) & 0x1ff;
+            (index(bit / 64), 1 << (bit % 64))
         });
-        (
-            (hash >> (9 * PROBES)) as usize & (self.blocks.len() - 1),
-            bits,
-        )
+        (index(hash >> (9 * PROBES)) & (self.blocks.len() - 1), bits)
     }
+}
+
+/// The lowest bits of a number, as many as an index has.
+fn index(number: u64) -> usize {
+    usize::try_from(number & u64::from(u32::MAX)).unwrap_or_default()
 }
 
 /// A number in which every bit depends on all of the id: multiplied by the golden ratio's bits, and folded.
@@ -68,7 +70,8 @@ fn hash(id: &[u8]) -> u64 {
     words.fold(id.len() as u64, |hash, word| {
         let product = u128::from(hash ^ u64::from_le_bytes(*word))
             .wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-        (product >> 64) as u64 ^ product as u64
+        let [low, high] = [product, product >> 64].map(|half| half & u128::from(u64::MAX));
+        u64::try_from(low ^ high).unwrap_or_default()
     })
 }
 

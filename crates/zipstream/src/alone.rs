@@ -21,7 +21,7 @@ pub struct DeflateTotals {
 ///
 /// Divide the time of an export by the time of this over the same bytes to see what everything else costs.
 pub fn deflate_alone(mut input: impl Read, options: Options) -> Result<DeflateTotals, ZipError> {
-    let mut cutter = Cutter::start(options)?;
+    let mut cutter = Cutter::start(options, |_| ())?;
     let mut totals = DeflateTotals::default();
     let mut buffer = vec![0; READ];
     loop {

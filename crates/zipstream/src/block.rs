@@ -14,8 +14,19 @@ pub(crate) struct Block {
     dictionary: usize,
     /// Whether the entry ends with this block.
     pub(crate) last: bool,
+    /// Whether it is kept as it is.
+    pub(crate) stored: bool,
+    /// Of the whole entry, in its last block once that had its turn.
+    pub(crate) digests: Digests,
     /// What a worker made of it.
     pub(crate) packed: Packed,
+}
+
+/// What proves that an entry is unchanged.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Digests {
+    pub(crate) crc32: u32,
+    pub(crate) sha256: [u8; 32],
 }
 
 /// A buffer with room for the worst case, and how much of it is used.
@@ -35,6 +46,7 @@ impl Block {
         self.bytes.extend_from_slice(history);
         self.dictionary = history.len();
         self.last = false;
+        self.stored = false;
         self.packed.used = 0;
     }
 
@@ -59,8 +71,13 @@ impl Block {
         &self.bytes[self.dictionary..]
     }
 
+    /// What stands in the archive.
     pub(crate) fn packed(&self) -> &[u8] {
-        &self.packed.buffer[..self.packed.used]
+        if self.stored {
+            self.body()
+        } else {
+            &self.packed.buffer[..self.packed.used]
+        }
     }
 
     /// The input and the buffer for the output at the same time.

@@ -20,7 +20,11 @@ pub(crate) struct Cutter {
 }
 
 impl Cutter {
-    pub(crate) fn start(options: Options) -> Result<Self, ZipError> {
+    /// `in_order` sees every block once, in order, on one of the workers.
+    pub(crate) fn start(
+        options: Options,
+        in_order: impl FnMut(&mut Block) + Send + 'static,
+    ) -> Result<Self, ZipError> {
         let level = options.level;
         if level > 9 {
             return Err(ZipError::Level { level });
@@ -28,9 +32,15 @@ impl Cutter {
         let threads = options.threads.max(1);
         // Each worker has one block in hand and one waiting; one block is being filled and one being written.
         let blocks = 2 * threads + 2;
-        let pool = Pool::start(threads, blocks, || {
+        let pool = Pool::start(threads, blocks, in_order, || {
             let mut deflater = Deflater::new(level);
-            move |block: &mut Block| deflater.pack(block)
+            move |block: &mut Block| {
+                if block.stored {
+                    Ok(())
+                } else {
+                    deflater.pack(block)
+                }
+            }
         })?;
         Ok(Self {
             pool,

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -14,6 +14,9 @@ use crate::{block::Block, error::ZipError};
 
 /// A block and its place in the order.
 type Job = (u64, Block);
+/// Where workers take jobs from. Whoever holds the lock has the next block of the order, and hands it to the function
+/// before anybody can have the one after it.
+type Queue<I> = Mutex<(Receiver<Job>, I)>;
 type Outcome = Result<Job, ZipError>;
 
 pub(crate) struct Pool {
@@ -28,19 +31,22 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Starts `threads` threads, each with a work function of its own. At most `capacity` blocks may be pending at a time.
-    pub(crate) fn start<F>(
+    /// Starts `threads` threads, each with a work function of its own. Before that, each block is shown to `in_order`, one
+    /// after the other as they were submitted. At most `capacity` blocks may be pending at a time.
+    pub(crate) fn start<I, F>(
         threads: usize,
         capacity: usize,
+        in_order: I,
         mut worker: impl FnMut() -> F,
     ) -> Result<Self, ZipError>
     where
+        I: FnMut(&mut Block) + Send + 'static,
         F: FnMut(&mut Block) -> Result<(), ZipError> + Send + 'static,
     {
         let (jobs, queue) = sync_channel(capacity);
         // Room for every block and for every worker's last words: a worker never waits here, so ending never hangs.
         let (answers, outcomes) = sync_channel(capacity + threads);
-        let queue = Arc::new(Mutex::new(queue));
+        let queue = Arc::new(Mutex::new((queue, in_order)));
         let mut pool = Self {
             jobs: Some(jobs),
             outcomes,
@@ -96,24 +102,37 @@ impl Drop for Pool {
     }
 }
 
-fn run<F>(queue: &Mutex<Receiver<Job>>, answers: &SyncSender<Outcome>, mut work: F)
+fn run<I, F>(queue: &Queue<I>, answers: &SyncSender<Outcome>, mut work: F)
 where
+    I: FnMut(&mut Block),
     F: FnMut(&mut Block) -> Result<(), ZipError>,
 {
     loop {
-        // Whoever waits holds the lock; the others wait for the lock instead.
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((place, mut block)) = job else { return };
-        // Without an answer the calling thread would wait for this block for ever. `work` is not used after a panic.
-        let done = catch_unwind(AssertUnwindSafe(|| work(&mut block)));
-        let failed = !matches!(done, Ok(Ok(())));
-        let outcome = done
-            .unwrap_or(Err(ZipError::WorkerLost))
-            .map(|()| (place, block));
+        // Without an answer the calling thread would wait for this block for ever. `work` is not used after a panic, and
+        // neither is the queue, whose lock a panic leaves poisoned.
+        let Ok(done) = catch_unwind(AssertUnwindSafe(|| {
+            let (place, mut block) = next_in_order(queue)?;
+            Some(work(&mut block).map(|()| (place, block)))
+        })) else {
+            let _ = answers.send(Err(ZipError::WorkerLost));
+            return;
+        };
+        let Some(outcome) = done else { return };
+        let failed = outcome.is_err();
         if answers.send(outcome).is_err() || failed {
             return;
         }
     }
+}
+
+/// The next block, after its turn in the order; `None` when there are no more.
+fn next_in_order<I: FnMut(&mut Block)>(queue: &Queue<I>) -> Option<Job> {
+    // Whoever waits holds the lock; the others wait for the lock instead.
+    let mut queue = queue.lock().ok()?;
+    let (jobs, in_order) = &mut *queue;
+    let (place, mut block) = jobs.recv().ok()?;
+    in_order(&mut block);
+    Some((place, block))
 }
 
 #[cfg(test)]
@@ -139,7 +158,10 @@ mod tests {
                 }
                 Ok(())
             };
-            let mut pool = Pool::start(threads, CAPACITY, || work).unwrap();
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            let order = Arc::clone(&seen);
+            let in_order = move |block: &mut Block| order.lock().unwrap().push(block.body().len());
+            let mut pool = Pool::start(threads, CAPACITY, in_order, || work).unwrap();
             let mut returned = 0;
             for number in 0..40 {
                 if number >= CAPACITY {
@@ -153,6 +175,7 @@ mod tests {
                 returned += 1;
             }
             assert_eq!(returned, 40);
+            assert_eq!(*seen.lock().unwrap(), (0..40).collect::<Vec<_>>());
         }
     }
 
@@ -161,7 +184,7 @@ mod tests {
     where
         F: FnMut(&mut Block) -> Result<(), ZipError> + Send + Clone + 'static,
     {
-        let mut pool = Pool::start(threads, CAPACITY, || work.clone()).unwrap();
+        let mut pool = Pool::start(threads, CAPACITY, |_| (), || work.clone()).unwrap();
         let failed = (0..CAPACITY).find_map(|number| pool.submit(block(number)).err());
         failed.unwrap_or_else(|| {
             loop {
@@ -185,6 +208,24 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_in_the_order_is_an_error() {
+        for threads in [1, 2, 4] {
+            let in_order = |block: &mut Block| assert!(block.body().len() != 2, "part of the test");
+            let mut pool =
+                Pool::start(threads, CAPACITY, in_order, || |_: &mut Block| Ok(())).unwrap();
+            let submitted = (0..CAPACITY).try_for_each(|number| pool.submit(block(number)));
+            let error = submitted.err().unwrap_or_else(|| {
+                loop {
+                    if let Err(error) = pool.next() {
+                        return error;
+                    }
+                }
+            });
+            assert!(matches!(error, ZipError::WorkerLost));
+        }
+    }
+
+    #[test]
     fn a_block_that_cannot_be_packed_is_an_error() {
         let error = check_failure(1, |block| match block.body().len() {
             3 => Err(ZipError::Deflate),
@@ -196,7 +237,7 @@ mod tests {
     #[test]
     fn without_living_workers_submitting_fails() {
         let fail = |_: &mut Block| Err(ZipError::Deflate);
-        let mut pool = Pool::start(1, CAPACITY, || fail).unwrap();
+        let mut pool = Pool::start(1, CAPACITY, |_| (), || fail).unwrap();
         pool.submit(block(1)).unwrap();
         assert!(matches!(pool.next(), Err(ZipError::Deflate)));
         pool.workers.pop().unwrap().join().unwrap();

@@ -5,12 +5,11 @@ use std::{
     io::{self, Read, Seek, Write},
 };
 
-use sha2::{Digest, Sha256};
-
 use crate::{
     EntryOptions, EntryRecord, Method, Options, Records,
-    block::Block,
+    block::Digests,
     cutter::Cutter,
+    digest::Digester,
     error::ZipError,
     format::{self, MARK_32},
     name,
@@ -39,6 +38,8 @@ pub struct ZipStream<W, S> {
     open: Option<OpenEntry>,
     /// The entry that is being written, often an earlier one. Sizes and digests are set when it ends.
     writing: Option<EntryRecord>,
+    /// Those of the block that was written last.
+    digests: Digests,
     totals: Totals,
     failed: bool,
 }
@@ -59,8 +60,6 @@ struct OpenEntry {
     method: Method,
     large: bool,
     size: u64,
-    crc: crc32fast::Hasher,
-    sha: Sha256,
 }
 
 /// Something to write.
@@ -71,13 +70,9 @@ enum Step {
         large: bool,
     },
     /// The oldest block of the pool.
-    Deflated,
-    Stored(Block),
-    Descriptor {
-        size: u64,
-        crc32: u32,
-        sha256: [u8; 32],
-    },
+    Block,
+    /// The end of an entry of this many bytes.
+    Descriptor { size: u64 },
 }
 
 struct Output<W> {
@@ -92,6 +87,8 @@ impl<W: Write, S: Read + Write + Seek> ZipStream<W, S> {
     ///
     /// Fails for a level above 9 and when a thread cannot be started.
     pub fn new(output: W, spool: S, options: Options) -> Result<Self, ZipError> {
+        let mut digester = Digester::default();
+        let in_order = move |block: &mut _| digester.add(block);
         Ok(Self {
             output: Output {
                 to: output,
@@ -99,10 +96,11 @@ impl<W: Write, S: Read + Write + Seek> ZipStream<W, S> {
                 header: Vec::new(),
             },
             spool: Spool::new(spool),
-            cutter: Cutter::start(options)?,
+            cutter: Cutter::start(options, in_order)?,
             queue: VecDeque::new(),
             open: None,
             writing: None,
+            digests: Digests::default(),
             totals: Totals::default(),
             failed: false,
         })
@@ -127,8 +125,6 @@ impl<W: Write, S: Read + Write + Seek> ZipStream<W, S> {
                 method,
                 large,
                 size: 0,
-                crc: crc32fast::Hasher::new(),
-                sha: Sha256::new(),
             });
             Ok(())
         })
@@ -165,11 +161,7 @@ impl<W: Write, S: Read + Write + Seek> ZipStream<W, S> {
             let open = zip.open.take().ok_or(ZipError::NoEntry)?;
             zip.totals.entries += 1;
             zip.totals.uncompressed_bytes += open.size;
-            zip.queue.push_back(Step::Descriptor {
-                size: open.size,
-                crc32: open.crc.finalize(),
-                sha256: open.sha.finalize().into(),
-            });
+            zip.queue.push_back(Step::Descriptor { size: open.size });
             Ok(())
         })
     }
@@ -249,19 +241,13 @@ impl<W: Write, S: Read + Write + Seek> ZipStream<W, S> {
         }
     }
 
-    /// Hands the current block to where it is compressed or written.
+    /// Hands the current block to the workers.
     fn hand_over(&mut self, last: bool) -> Result<(), ZipError> {
-        let open = self.open.as_mut().ok_or(ZipError::NoEntry)?;
-        let block = self.cutter.cut(last)?;
-        open.crc.update(block.body());
-        open.sha.update(block.body());
-        match open.method {
-            Method::Store => self.queue.push_back(Step::Stored(block)),
-            Method::Deflate => {
-                self.cutter.pool.submit(block)?;
-                self.queue.push_back(Step::Deflated);
-            }
-        }
+        let open = self.open.as_ref().ok_or(ZipError::NoEntry)?;
+        let mut block = self.cutter.cut(last)?;
+        block.stored = open.method == Method::Store;
+        self.cutter.pool.submit(block)?;
+        self.queue.push_back(Step::Block);
         Ok(())
     }
 
@@ -297,20 +283,14 @@ impl<W: Write, S: Read + Write + Seek> ZipStream<W, S> {
                 })?;
                 self.writing = Some(record);
             }
-            Step::Stored(block) => {
-                self.write_data(block.body())?;
-                self.cutter.recycle(block);
-            }
-            Step::Deflated => {
+            Step::Block => {
                 let block = self.cutter.pool.next()?.ok_or(ZipError::WorkerLost)?;
                 self.write_data(block.packed())?;
+                self.digests = block.digests;
                 self.cutter.recycle(block);
             }
-            Step::Descriptor {
-                size,
-                crc32,
-                sha256,
-            } => {
+            Step::Descriptor { size } => {
+                let Digests { crc32, sha256 } = self.digests;
                 let record = EntryRecord {
                     size,
                     crc32,

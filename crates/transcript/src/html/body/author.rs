@@ -35,7 +35,8 @@ fn place(key: &[u8]) -> usize {
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             .rotate_left(29)
     });
-    hash as usize % PLACES
+    // The highest bits depend on all bytes.
+    usize::from((hash >> 48) as u16) % PLACES
 }
 
 impl<O: Output> Body<'_, O> {
