@@ -38,6 +38,7 @@ pub(crate) fn workspace() -> DumpBuilder {
     gallery.threads_and_edits();
     gallery.systems();
     gallery.oddities();
+    gallery.marks();
     gallery.dump
 }
 
@@ -465,6 +466,37 @@ impl Gallery {
             &format!("A long word: {}", "loooooong".repeat(30)),
             doc! {},
         );
+    }
+
+    /// Every mark of a text that is stored as typed.
+    fn marks(&mut self) {
+        self.pause();
+        for text in [
+            "# A heading\n## and one below it\nand what stands under them",
+            "- one\n- two with *bold*\n\n1. first\n2. second\n\n- [x] written\n- [ ] to be read",
+            "> somebody said\n> this before\nand this is the answer",
+            "The end is ||a surprise|| that nobody sees at once",
+            "<t:1710493200:F> was a good moment",
+            "A circle has \\(A = \\pi r^2\\), and a normal distribution\n\\[f(x) = \\frac{1}{\\sigma\\sqrt{2\\pi}} e^{-\\frac{1}{2}\\left(\\frac{x-\\mu}{\\sigma}\\right)^2}\\]",
+            ":tada: :heart:",
+            "Well done :) and :party_otter: to all, mail ada@example.org or call +49 30 1234567",
+            "![a chart](https://images.example.org/chart.png) by [its author](https://example.org/ada)",
+        ] {
+            self.say("bob", text, doc! {});
+        }
+        let stored = |kind: &str, value: Bson| doc! {"type": kind, "value": value};
+        let blue = doc! {"r": 29, "g": 90, "b": 143, "a": 255};
+        self.say(
+            "bob",
+            "color:#1d5a8f is the blue of links",
+            doc! {"md": [stored("PARAGRAPH", vec![
+                stored("COLOR", blue.into()), stored("PLAIN_TEXT", " is the blue of links".into()),
+            ].into())]},
+        );
+        let link = "https://chat.example.org/channel/gallery?msg=g001";
+        self.say("carol", &format!("[ ]({link})"), doc! {"attachments": [{
+            "text": "Good morning! This room has one of everything.", "author_name": "alice", "message_link": link, "ts": at(1),
+        }]});
     }
 }
 

@@ -130,7 +130,12 @@ impl<O: Output> Body<'_, O> {
             (Field::Private, words.private),
         ] {
             if set(field) {
-                self.markup("<span class=\"tag\">");
+                // Where messages come from is seen once for those that belong together.
+                self.markup(if matches!(field, Field::Imported | Field::SlackBotId) {
+                    "<span class=\"tag from\">"
+                } else {
+                    "<span class=\"tag\">"
+                });
                 self.say(text);
                 self.markup("</span>");
             }

@@ -188,7 +188,7 @@ impl Writer<'_> {
             Tag::Item(None) if block => b"<li>",
             Tag::Task(done) if block => {
                 let (says, box_) = if done {
-                    (self.words.done, "\">☑</span> ")
+                    (self.words.done, "\">☑\u{fe0e}</span> ")
                 } else {
                     (self.words.to_do, "\">☐</span> ")
                 };
