@@ -27,6 +27,8 @@ struct Table {
     full: &'static str,
     long: &'static str,
     month: &'static str,
+    /// The day in figures, of two digits or four; in English as ISO 8601 has it, which no reader takes for another day.
+    numeric: &'static str,
     first: Weekday,
     /// Whether the clock has twelve hours.
     twelve: bool,
@@ -72,6 +74,7 @@ static ENGLISH: Table = Table {
     full: "W, D M Y",
     long: "D M Y",
     month: "M Y",
+    numeric: "Y-N-D",
     first: Weekday::Monday,
     twelve: false,
     grouping: (",", 1),
@@ -87,6 +90,7 @@ static OTHERS: [Table; 8] = [
         full: "W, M D, Y",
         long: "M D, Y",
         month: "M Y",
+        numeric: "N/D/Y",
         first: Weekday::Sunday,
         twelve: true,
         grouping: (",", 1),
@@ -121,6 +125,7 @@ static OTHERS: [Table; 8] = [
         full: "W, D. M Y",
         long: "D. M Y",
         month: "M Y",
+        numeric: "D.N.Y",
         first: Weekday::Monday,
         twelve: false,
         grouping: (".", 1),
@@ -149,6 +154,7 @@ static OTHERS: [Table; 8] = [
         full: "W D M Y",
         long: "D M Y",
         month: "M Y",
+        numeric: "D/N/Y",
         first: Weekday::Monday,
         twelve: false,
         grouping: ("\u{202f}", 1),
@@ -183,6 +189,7 @@ static OTHERS: [Table; 8] = [
         full: "W, D de M de Y",
         long: "D de M de Y",
         month: "M de Y",
+        numeric: "D/N/Y",
         first: Weekday::Monday,
         twelve: false,
         grouping: (".", 2),
@@ -217,6 +224,7 @@ static OTHERS: [Table; 8] = [
         full: "W, D de M de Y",
         long: "D de M de Y",
         month: "M de Y",
+        numeric: "D/N/Y",
         first: Weekday::Sunday,
         twelve: false,
         grouping: (".", 1),
@@ -264,6 +272,7 @@ static OTHERS: [Table; 8] = [
         full: "W, D M Y г.",
         long: "D M Y г.",
         month: "M Y г.",
+        numeric: "D.N.Y",
         first: Weekday::Monday,
         twelve: false,
         grouping: ("\u{a0}", 1),
@@ -285,6 +294,7 @@ static OTHERS: [Table; 8] = [
         full: "Y年M月D日W",
         long: "Y年M月D日",
         month: "Y年M月",
+        numeric: "Y/N/D",
         first: Weekday::Sunday,
         twelve: false,
         grouping: (",", 1),
@@ -306,6 +316,7 @@ static OTHERS: [Table; 8] = [
         full: "Y年M月D日W",
         long: "Y年M月D日",
         month: "Y年M月",
+        numeric: "Y/N/D",
         first: Weekday::Monday,
         twelve: false,
         grouping: (",", 1),
@@ -369,6 +380,24 @@ impl Locale {
     /// The day: `4 July 2008`.
     pub fn date(self, date: Date) -> String {
         self.write(self.0.long, date, &self.0.months)
+    }
+
+    /// The day in figures: `2008-07-04`, `07/04/2008`, `04.07.2008`.
+    pub fn numeric(self, date: Date, out: &mut Vec<u8>) {
+        for letter in self.0.numeric.bytes() {
+            let mut text = [0; 4];
+            let (length, value) = match letter {
+                b'Y' => (4, u32::from(date.year().unsigned_abs())),
+                b'N' => (2, u32::from(date.month().unsigned_abs())),
+                b'D' => (2, u32::from(date.day().unsigned_abs())),
+                other => {
+                    out.push(other);
+                    continue;
+                }
+            };
+            digits(&mut text[..length], value);
+            out.extend_from_slice(&text[..length]);
+        }
     }
 
     /// Month and year: `July 2008`.
@@ -520,6 +549,25 @@ mod tests {
         assert_eq!(Locale::tags().count(), 9);
         assert_eq!(Locale::of("es").unwrap().number(1_234_567), "1.234.567");
         assert_eq!(Locale::default().number(7), "7");
+    }
+
+    #[test]
+    fn days_and_times_in_figures_are_those_of_the_language() {
+        for (tag, expected) in [
+            ("en", "2008-07-04 09:05 21:05:07"),
+            ("en-US", "07/04/2008 9:05 AM 9:05:07 PM"),
+            ("de", "04.07.2008 09:05 21:05:07"),
+            ("fr", "04/07/2008 09:05 21:05:07"),
+            ("zh", "2008/07/04 09:05 21:05:07"),
+        ] {
+            let (locale, mut out) = (Locale::of(tag).unwrap(), Vec::new());
+            locale.numeric(date(2008, 7, 4), &mut out);
+            out.push(b' ');
+            locale.time_of_day((9 * 60 + 5) * 60_000, false, &mut out);
+            out.push(b' ');
+            locale.clock(((21 * 60 + 5) * 60 + 7) * 1000, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{tag}");
+        }
     }
 
     #[test]

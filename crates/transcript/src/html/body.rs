@@ -20,8 +20,8 @@ use crate::bson::{Text, Value};
 use crate::message::{Anomalies, Anomaly, Field, Message, User, Visibility};
 use crate::output::Output;
 use crate::system::{Sentence, sentence};
-use crate::texts::{Texts, gap};
-use crate::time::{IsoWriter, Local, civil_date, digits};
+use crate::texts::gap;
+use crate::time::{Local, civil_date};
 
 /// Quotes within quotes, and blocks within blocks, are followed this far; Rocket.Chat itself stops at
 /// `Message_QuoteChainLimit`, 2 by default.
@@ -253,13 +253,10 @@ impl<O: Output> Body<'_, O> {
         out.extend_from_slice(b"<time datetime=\"");
         out.extend_from_slice(utc.as_bytes());
         out.extend_from_slice(b"\">");
-        let mut text = *b"0000-00-00 00:00";
-        digits(&mut text[0..4], u32::from(date.year().unsigned_abs()));
-        digits(&mut text[5..7], u32::from(date.month().unsigned_abs()));
-        digits(&mut text[8..10], u32::from(date.day().unsigned_abs()));
-        digits(&mut text[11..13], local.of_day / 3_600_000);
-        digits(&mut text[14..16], local.of_day / 60_000 % 60);
-        out.extend_from_slice(&text);
+        let locale = self.html.info.locale;
+        locale.numeric(date, out);
+        out.push(b' ');
+        locale.time_of_day(local.of_day, false, out);
         out.extend_from_slice(b"</time>");
     }
 
@@ -287,30 +284,20 @@ fn permalink(html: &mut PagedHtml, id: &str, ts: Option<i64>, local: Option<Loca
     out.extend_from_slice(b" <a href=\"#m-");
     escape::link(out, id);
     out.extend_from_slice(b"\">");
-    time(out, &mut html.iso, html.words, ts, local);
-    out.extend_from_slice(b"</a>");
+    time(html, ts, local);
+    html.out.extend_from_slice(b"</a>");
 }
 
 /// `<time>` with the instant in UTC in the markup and the zone's time of day in sight.
-fn time(
-    out: &mut Vec<u8>,
-    iso: &mut IsoWriter,
-    words: &Texts,
-    ts: Option<i64>,
-    local: Option<Local>,
-) {
-    let (Some(utc), Some(local)) = (ts.and_then(|ts| iso.text(ts)), local) else {
-        escape::text(out, words.no_time.as_bytes());
+fn time(html: &mut PagedHtml, ts: Option<i64>, local: Option<Local>) {
+    let out = &mut html.out;
+    let (Some(utc), Some(local)) = (ts.and_then(|ts| html.iso.text(ts)), local) else {
+        escape::text(out, html.words.no_time.as_bytes());
         return;
     };
     out.extend_from_slice(b"<time datetime=\"");
     out.extend_from_slice(utc.as_bytes());
     out.extend_from_slice(b"\">");
-    let mut clock = *b"00:00:00";
-    let seconds = local.of_day / 1000;
-    digits(&mut clock[0..2], seconds / 3600);
-    digits(&mut clock[3..5], seconds / 60 % 60);
-    digits(&mut clock[6..8], seconds % 60);
-    out.extend_from_slice(&clock);
+    html.info.locale.clock(local.of_day, out);
     out.extend_from_slice(b"</time>");
 }

@@ -432,7 +432,10 @@ impl Writer<'_> {
         let locale = self.locale;
         let day = match form {
             TimeForm::ShortTime | TimeForm::LongTime => String::new(),
-            TimeForm::ShortDate => date.to_string(),
+            TimeForm::ShortDate => {
+                locale.numeric(date, self.out);
+                String::new()
+            }
             TimeForm::LongDate | TimeForm::Full | TimeForm::Relative => locale.date(date),
             TimeForm::FullLong => locale.full_date(date),
         };
