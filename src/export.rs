@@ -11,7 +11,7 @@ pub mod file;
 pub mod job;
 pub mod ledger;
 pub(crate) mod mails;
-mod markup;
+pub(crate) mod markup;
 mod pages;
 pub mod pictures;
 mod pipeline;

@@ -46,12 +46,7 @@ pub(super) fn pack<W: Write>(
         };
         if let FilePlace::Missing(reason) = place {
             counts.missing += 1;
-            let missing = MissingFile {
-                message: message.id().into_owned(),
-                file: id.into_owned(),
-                name: file.name.to_str().into_owned(),
-                reason,
-            };
+            let missing = MissingFile::new(message, &file, reason);
             archive.ledger.add_missing(&missing)?;
             (job.on_missing)(&missing);
         }

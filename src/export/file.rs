@@ -276,6 +276,7 @@ impl FileExport {
                 },
                 &request.room,
                 Dates::new("en", request.zone.clone()),
+                Handle::current().block_on(markup::options(&*self.source))?,
                 request.attachments,
                 request.format == Format::Mbox,
             ))),

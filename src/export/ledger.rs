@@ -5,7 +5,9 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use thiserror::Error;
+use transcript::bson::id_text;
 use transcript::mail::ThreadRoot;
+use transcript::message::{FileRef, Message};
 use transcript::names;
 use transcript::output::{AuthorCard, Day, FilePlace, PageBounds, Roles, Thread};
 
@@ -32,6 +34,18 @@ pub struct MissingFile {
     pub name: String,
     /// Why it is missing.
     pub reason: String,
+}
+
+impl MissingFile {
+    /// A file of a message, and why it is missing.
+    pub fn new(message: &Message<'_>, file: &FileRef<'_>, reason: String) -> Self {
+        Self {
+            message: message.id().into_owned(),
+            file: id_text(file.id).into_owned(),
+            name: file.name.to_str().into_owned(),
+            reason,
+        }
+    }
 }
 
 /// Where in the spool the listed replies of a thread are.

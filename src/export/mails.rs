@@ -15,6 +15,7 @@ use transcript::bson::id_text;
 use transcript::mail::html::{DARK, MailHtml};
 use transcript::mail::text::PlainText;
 use transcript::mail::{Labels, MailFile, MailFilePlace, Shown, thread_root, write};
+use transcript::markup::Options;
 use transcript::message::{Anomalies, Anomaly, Field, FileRef, Message};
 use transcript::names;
 use transcript::output::Output;
@@ -55,6 +56,8 @@ pub(super) struct Mails<'a> {
     room: RoomInfo,
     room_title: String,
     dates: Dates,
+    /// Writes the HTML of each mail.
+    html: MailHtml,
     attachments: bool,
     mbox: bool,
     iso: IsoWriter,
@@ -78,6 +81,7 @@ impl<'a> Mails<'a> {
         parts: Parts<'a>,
         room: &RoomInfo,
         dates: Dates,
+        markup: Options,
         attachments: bool,
         mbox: bool,
     ) -> Self {
@@ -89,6 +93,7 @@ impl<'a> Mails<'a> {
             room_title: title(room),
             room: room.clone(),
             dates,
+            html: MailHtml::new(markup),
             attachments,
             mbox,
             iso: IsoWriter::default(),
@@ -282,13 +287,13 @@ impl<'a> Mails<'a> {
     fn texts(&mut self, shown: &Shown<'_>, boundary: &str) {
         let mut text = PlainText::default();
         write(&mut text, shown, &Labels::ENGLISH);
-        let mut html = MailHtml::default();
-        write(&mut html, shown, &Labels::ENGLISH);
+        self.html.out.clear();
+        write(&mut self.html, shown, &Labels::ENGLISH);
         let html = format!(
             "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"color-scheme\" content=\"light dark\">\n\
              <style>@media (prefers-color-scheme:dark){{{DARK}}}</style></head>\n\
              <body style=\"font-family:system-ui,sans-serif\">\n{}</body></html>\n",
-            String::from_utf8_lossy(&html.out)
+            String::from_utf8_lossy(&self.html.out)
         );
         mime::multipart(&mut self.out, "alternative", boundary, "");
         mime::begin(&mut self.out, boundary);
@@ -330,12 +335,7 @@ impl<'a> Mails<'a> {
             mime::begin(&mut self.out, boundary);
             let told = format!("{}: {reason}\n", looked.name);
             mime::text_entity(&mut self.out, "plain", &told);
-            let missing = MissingFile {
-                message: message.id().into_owned(),
-                file: id.into_owned(),
-                name: file.name.to_str().into_owned(),
-                reason,
-            };
+            let missing = MissingFile::new(message, file, reason);
             archive.ledger.add_missing(&missing)?;
             (self.on_missing)(&missing);
         }

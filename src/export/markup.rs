@@ -5,7 +5,7 @@ use transcript::markup::Options;
 use crate::store::{MessageSource, StoreError};
 
 /// Reads the settings; what is not set is as Rocket.Chat has it by default.
-pub(super) async fn options(source: &dyn MessageSource) -> Result<Options, StoreError> {
+pub(crate) async fn options(source: &dyn MessageSource) -> Result<Options, StoreError> {
     let settings = source
         .settings(&[
             "HexColorPreview_Enabled",

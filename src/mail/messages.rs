@@ -15,6 +15,7 @@ use transcript::mail::ThreadRoot;
 use transcript::mail::html::MailHtml;
 use transcript::mail::text::PlainText;
 use transcript::mail::{MailFile, MailFilePlace, Shown, thread_root, write};
+use transcript::markup::Options;
 use transcript::message::{Field, FileRef, Message, Visibility};
 use transcript::names;
 use transcript::room::RoomInfo;
@@ -32,6 +33,7 @@ use crate::config::Attach;
 use crate::export::ExportError;
 use crate::export::attachments::{Opening, open};
 use crate::export::file::FileExport;
+use crate::export::markup;
 use crate::export::progress::Progress;
 use crate::export::request::{ExportRequest, Format};
 use crate::jobs::{Job, JobError, MessagesMailWork, Outcome, QueueError, Work};
@@ -175,6 +177,7 @@ pub async fn compose(service: &Service, order: &Order<'_>) -> Result<Composed, C
     let mut letter = Letter {
         order,
         paper: &paper,
+        markup: markup::options(&*service.source).await?,
         messages: docs.docs().map(Message::read).collect(),
         files: Vec::new(),
         zip: None,
@@ -313,6 +316,8 @@ async fn read(service: &Service, order: &Order<'_>) -> Result<DocBatch, ComposeE
 struct Letter<'a> {
     order: &'a Order<'a>,
     paper: &'a Paper,
+    /// What the workspace's settings say about texts stored as typed.
+    markup: Options,
     messages: Vec<Message<'a>>,
     /// Of each message.
     files: Vec<Vec<MailFile>>,
@@ -352,7 +357,7 @@ impl Letter<'_> {
             text.out.extend([by, "\n"]);
         }
         text.out.extend([&*facts, "\n\n"]);
-        let mut html = (!self.paper.plain).then(MailHtml::default);
+        let mut html = (!self.paper.plain).then(|| MailHtml::new(self.markup.clone()));
         if let Some(html) = &mut html {
             html.heading(&heading);
             html.facts(by.as_deref(), &facts);

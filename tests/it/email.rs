@@ -8,8 +8,9 @@ use bson::{Binary, Bson, DateTime, Document, doc, spec::BinarySubtype};
 use export_room::export::report::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
-use crate::support::cli::{run, text};
+use crate::support::cli::{Ran, run, text};
 use crate::support::dump::DumpBuilder;
 use crate::support::mail::{MailServer, python, read};
 use crate::support::server::{ADMIN, Server, changed_home, wait_for};
@@ -829,29 +830,23 @@ fn files_go_along_as_far_as_the_operator_wants() {
     }
 }
 
+/// Runs `export-room mail` on the workspace of a home, with a mailbox as server.
+fn mail(home: &TempDir, mailbox: &MailServer, more: &[&str]) -> Ran {
+    let database = format!("sqlite:{}", text(&home.path().join("chat.db")));
+    let port = format!("mail.port={}", mailbox.port);
+    let mut arguments = vec!["mail", "--config", "/dev/null", "--workspace", &database];
+    for setting in ["mail.host=127.0.0.1", &port, "mail.from=chat@example.org"] {
+        arguments.extend(["--set", setting]);
+    }
+    arguments.extend(more);
+    run(&arguments)
+}
+
 #[test]
 fn the_command_line_sends_what_it_is_asked_to() {
     let mailbox = MailServer::start(&[]);
     let home = changed_home(rich);
-    let database = format!("sqlite:{}", text(&home.path().join("chat.db")));
-    let port = format!("mail.port={}", mailbox.port);
-    let mail = |more: &[&str]| {
-        let mut arguments = vec![
-            "mail",
-            "--config",
-            "/dev/null",
-            "--workspace",
-            &database,
-            "--set",
-            "mail.host=127.0.0.1",
-            "--set",
-            &port,
-            "--set",
-            "mail.from=chat@example.org",
-        ];
-        arguments.extend(more);
-        run(&arguments)
-    };
+    let mail = |more: &[&str]| mail(&home, &mailbox, more);
     let ran = mail(&[
         "--room",
         "general",
@@ -888,25 +883,7 @@ fn the_command_line_sends_what_it_is_asked_to() {
 fn the_command_line_says_what_it_cannot_send() {
     let mailbox = MailServer::start(&[]);
     let home = changed_home(rich);
-    let database = format!("sqlite:{}", text(&home.path().join("chat.db")));
-    let port = format!("mail.port={}", mailbox.port);
-    let mail = |more: &[&str]| {
-        let mut arguments = vec![
-            "mail",
-            "--config",
-            "/dev/null",
-            "--workspace",
-            &database,
-            "--set",
-            "mail.host=127.0.0.1",
-            "--set",
-            &port,
-            "--set",
-            "mail.from=chat@example.org",
-        ];
-        arguments.extend(more);
-        run(&arguments)
-    };
+    let mail = |more: &[&str]| mail(&home, &mailbox, more);
     for (arguments, code, words) in [
         (
             &[

@@ -34,27 +34,47 @@ fn peak(address: &str, format: &str, zip: &Path, messages: u64) -> u64 {
 #[test]
 fn a_million_messages_take_the_memory_of_ten_thousand() {
     let directory = tempfile::tempdir().unwrap();
-    let addresses = |messages: u64| {
-        let dump = directory.path().join(format!("dump{messages}"));
-        let database = directory.path().join(format!("chat{messages}.db"));
-        generate::dump(&dump, messages).unwrap();
-        let sqlite = format!("sqlite:{}", database.display());
-        let ran = run(&["import", text(&dump), "--workspace", &sqlite]);
-        assert_eq!(ran.code, 0, "{}", ran.stderr);
-        [sqlite, format!("dump:{}", dump.display())]
-    };
     let zip = directory.path().join("out.zip");
-    for (small, large) in addresses(10_000).iter().zip(addresses(1_000_000)) {
+    let small = addresses(directory.path(), 10_000);
+    for (small, large) in small.iter().zip(addresses(directory.path(), 1_000_000)) {
         for format in ["html", "json"] {
-            let (small, large) = (
-                peak(small, format, &zip, 10_000),
-                peak(&large, format, &zip, 1_000_000),
-            );
-            assert!(large <= 48 * MIB, "{format}: {large} bytes");
-            assert!(
-                large <= small + 8 * MIB,
-                "{format}: {small} bytes for ten thousand, {large} for a million"
-            );
+            check_growth(format, &zip, (small, 10_000), (&large, 1_000_000));
         }
     }
+}
+
+// A mail has some 3 kB around its text: a tenth of the messages shows as much.
+#[test]
+fn a_hundred_thousand_mails_take_the_memory_of_ten_thousand() {
+    let directory = tempfile::tempdir().unwrap();
+    let zip = directory.path().join("out.zip");
+    let [small, _] = addresses(directory.path(), 10_000);
+    let [large, _] = addresses(directory.path(), 100_000);
+    for format in ["mbox", "eml"] {
+        check_growth(format, &zip, (&small, 10_000), (&large, 100_000));
+    }
+}
+
+/// A room of so many messages, in a workspace file and as a dump.
+fn addresses(directory: &Path, messages: u64) -> [String; 2] {
+    let dump = directory.join(format!("dump{messages}"));
+    let database = directory.join(format!("chat{messages}.db"));
+    generate::dump(&dump, messages).unwrap();
+    let sqlite = format!("sqlite:{}", database.display());
+    let ran = run(&["import", text(&dump), "--workspace", &sqlite]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    [sqlite, format!("dump:{}", dump.display())]
+}
+
+/// Exports a small and a large room, each with its number of messages.
+fn check_growth(format: &str, zip: &Path, small: (&str, u64), large: (&str, u64)) {
+    let [few, many] =
+        [small, large].map(|(address, messages)| peak(address, format, zip, messages));
+    assert!(many <= 48 * MIB, "{format}: {many} bytes");
+    assert!(
+        many <= few + 8 * MIB,
+        "{format}: {few} bytes for {} messages, {many} for {}",
+        small.1,
+        large.1
+    );
 }

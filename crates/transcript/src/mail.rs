@@ -138,7 +138,10 @@ pub trait Sheet {
     fn body(&mut self, text: Text<'_>);
     /// The text of a message, with its marks where the sheet can show them; as typed where it cannot.
     fn words(&mut self, message: &Message<'_>) {
-        self.body(message.text(Field::Msg));
+        let text = typed(message);
+        if !text.is_empty() {
+            self.body(text);
+        }
     }
     /// A name or a title.
     fn strong(&mut self, text: Text<'_>);
@@ -389,6 +392,24 @@ fn reactions(message: &Message<'_>) -> Vec<String> {
     out
 }
 
+/// The text as it was typed, without the links in front of it that made quotes: Rocket.Chat shows the quote itself, one of
+/// the attachments, in their place.
+fn typed<'a>(message: &Message<'a>) -> Text<'a> {
+    let Text(mut text) = message.text(Field::Msg);
+    let attachments = message.get(Field::Attachments).and_then(Value::array);
+    let mut quotes = attachments
+        .unwrap_or(Doc::EMPTY)
+        .values()
+        .filter_map(|card| card.document()?.text("message_link"));
+    while quotes.next().is_some()
+        && let Some(link) = text.strip_prefix(b"[ ](")
+        && let Some(end) = link.iter().position(|&byte| byte == b')')
+    {
+        text = link[end + 1..].trim_ascii_start();
+    }
+    Text(text)
+}
+
 /// The first message of a thread, as its replies show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ThreadRoot {
@@ -403,7 +424,7 @@ pub fn thread_root(message: &Message<'_>, longest: usize) -> ThreadRoot {
     let mut text = String::new();
     sentence(message, &mut text);
     if text.is_empty() {
-        text.push_str(&message.text(Field::Msg).to_str());
+        text.push_str(&typed(message).to_str());
     }
     let line = text.lines().find(|line| !line.trim().is_empty());
     let line = line.unwrap_or_default().trim();
@@ -418,5 +439,89 @@ pub fn thread_root(message: &Message<'_>, longest: usize) -> ThreadRoot {
         } else {
             line.to_owned()
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::html::MailHtml;
+    use crate::mail::text::PlainText;
+    use crate::markup::Options;
+    use ::bson::doc;
+
+    /// A message as HTML and as text, and what a reply says of it.
+    fn written(doc: &::bson::Document, options: Options) -> [String; 3] {
+        let bytes = doc.to_vec().unwrap();
+        let message = Message::read(&bytes);
+        let shown = Shown {
+            message: &message,
+            when: "",
+            root: None,
+            files: &[],
+            history: &[],
+        };
+        let (mut html, mut text) = (MailHtml::new(options), PlainText::default());
+        write(&mut html, &shown, &Labels::ENGLISH);
+        write(&mut text, &shown, &Labels::ENGLISH);
+        let html = String::from_utf8(html.out).unwrap();
+        [html, text.out, thread_root(&message, 100).excerpt]
+    }
+
+    #[test]
+    fn links_that_made_quotes_are_not_shown() {
+        let quote = doc! {"message_link": "https://x.org/c?msg=a", "text": "the quoted"};
+        for (text, attachments, says) in [
+            (
+                "[ ](https://x.org/c?msg=a) I agree",
+                vec![&quote],
+                "I agree",
+            ),
+            (
+                "[ ](https://x.org/c?msg=a)\n[ ](https://x.org/c?msg=b) both",
+                vec![&quote, &quote],
+                "both",
+            ),
+            ("[ ](https://x.org/c?msg=a)", vec![&quote], ""),
+            ("no link", vec![&quote], "no link"),
+            ("[ ](never closed", vec![&quote], "[ ](never closed"),
+            (
+                "[ ](https://x.org) typed",
+                vec![],
+                "[ ](https://x.org) typed",
+            ),
+        ] {
+            let message = doc! {"_id": "m", "msg": text, "attachments": attachments};
+            let [html, plain, root] = written(&message, Options::default());
+            assert_eq!(root, says);
+            assert!(plain.contains(says), "{plain}");
+            if says.is_empty() || !says.starts_with('[') {
+                assert!(
+                    !html.contains("[ ](") && !plain.contains("[ ]("),
+                    "{html}\n{plain}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn texts_as_typed_are_read_by_the_workspaces_settings() {
+        let message = doc! {"_id": "m", "msg": "$$a^2$$ color:#ff0000"};
+        let off = Options {
+            colors: false,
+            katex_dollar: false,
+            ..Options::default()
+        };
+        let on = Options {
+            katex_dollar: true,
+            ..Options::default()
+        };
+        let [html, ..] = written(&message, off);
+        assert!(html.contains("$$a^2$$ color:#ff0000"), "{html}");
+        let [html, ..] = written(&message, on);
+        assert!(
+            !html.contains("$$") && !html.contains("color:#ff0000<"),
+            "{html}"
+        );
     }
 }

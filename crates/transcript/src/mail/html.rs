@@ -1,18 +1,21 @@
 //! Messages as HTML that mail programs show alike: tables and styles of their own on every element, because many programs
 //! drop style sheets; classes beside them, which a sheet uses for the dark mode of those that do not.
 
-use super::{Head, MailFile, MailFilePlace, Sheet};
+use super::{Head, MailFile, MailFilePlace, Sheet, typed};
 use crate::bson::Text;
 use crate::html::body::link;
 use crate::html::escape;
 use crate::markup::{Markup, Node, Options, Tag, emoji};
-use crate::message::{Field, Message};
+use crate::message::Message;
 
 /// HTML under construction.
 #[derive(Debug, Default)]
 pub struct MailHtml {
     /// What has been written.
     pub out: Vec<u8>,
+    options: Options,
+    /// The text that was read last.
+    markup: Markup,
 }
 
 /// Colours of the dark mode, by the classes that [`MailHtml`] gives.
@@ -23,6 +26,14 @@ pub const DARK: &str = "\
 .er-link,.er-text a{color:#6cb1ff!important}";
 
 impl MailHtml {
+    /// For a workspace with these settings for texts that are stored as typed.
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            ..Self::default()
+        }
+    }
+
     /// The title of the mail.
     pub fn heading(&mut self, text: &str) {
         self.tagged(
@@ -236,15 +247,17 @@ impl Sheet for MailHtml {
     }
 
     fn words(&mut self, message: &Message<'_>) {
-        let mut markup = Markup::default();
-        markup.read_message(message, &Options::default());
+        let mut markup = std::mem::take(&mut self.markup);
+        markup.read_message(message, &self.options);
         // What is not parsed as a whole is shown as it was typed.
-        if markup.deep() || markup.nodes().is_empty() {
-            return self.body(message.text(Field::Msg));
+        if markup.deep() {
+            self.body(typed(message));
+        } else if !markup.nodes().is_empty() {
+            self.raw(TEXT);
+            self.marked(&markup);
+            self.raw("</div>\n");
         }
-        self.raw(TEXT);
-        self.marked(&markup);
-        self.raw("</div>\n");
+        self.markup = markup;
     }
 
     fn strong(&mut self, text: Text<'_>) {
