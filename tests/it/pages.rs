@@ -35,7 +35,7 @@ fn pages(messages: &[Document], options: &[&str]) -> Pages {
     let mut dump = DumpBuilder::new();
     dump.add(
         "rocketchat_room",
-        &doc! {"_id": ROOM, "t": "c", "name": "paged", "topic": "<b>topic</b>", "announcement": "Mind the gap"},
+        &doc! {"_id": ROOM, "t": "c", "name": "paged", "topic": "<b>topic</b>", "announcement": "Mind *the* gap"},
     );
     for message in messages {
         dump.add("rocketchat_message", message);
@@ -401,8 +401,8 @@ fn the_entry_page_says_what_the_export_is() {
     );
     let entry = &pages[&format!("{ROOM}.html")];
     for part in [
-        "<p class=\"topic\" dir=\"auto\">&lt;b&gt;topic&lt;/b&gt;</p>",
-        "<p class=\"announcement\" dir=\"auto\">Mind the gap</p>",
+        "<div class=\"topic\"><div class=\"text md\" dir=\"auto\">&lt;b&gt;topic&lt;/b&gt;</div>",
+        "<div class=\"announcement\"><div class=\"text md\" dir=\"auto\">Mind <strong>the</strong> gap</div>",
         "<p class=\"where\">channel</p>",
         "<dt>By</dt><dd dir=\"auto\">Grace &lt;H.&gt;</dd>",
         "<dt>Window</dt><dd dir=\"auto\">1 March 2024, 05:30:00 UTC+05:30 to the last message</dd>",

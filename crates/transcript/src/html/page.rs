@@ -3,7 +3,9 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
-use super::{Here, PagedHtml, calendar, escape};
+use super::{Here, PagedHtml, calendar, escape, markup};
+use crate::bson::Text;
+use crate::message::Message;
 use crate::output::{Output, PageBounds};
 use crate::texts::{ScriptTexts, counted, filled, gap};
 use crate::time::{Local, civil_date};
@@ -18,6 +20,9 @@ const STYLE: &str = concat!(
 );
 /// What pages do when script may run; without it they read and navigate all the same.
 const SCRIPT: &str = include_str!("script.js");
+
+/// An empty document.
+const NOTHING: &[u8] = &[5, 0, 0, 0, 0];
 
 /// Style and script as they stand in every page, and the digests that let the policy admit them and no other (CSP
 /// Level 3 §2.3.1).
@@ -184,26 +189,28 @@ fn entry_header<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<(), O
         escape::link(out, &entry);
         out.extend_from_slice(b"\">\n");
     }
-    let room = &html.info.room;
+    let room = html.info.room.clone();
     out.extend_from_slice(b"<p class=\"where\">");
-    escape::text(out, html.words.kind(room).as_bytes());
+    escape::text(out, html.words.kind(&room).as_bytes());
     out.extend_from_slice(b"</p>\n<h1 dir=\"auto\">");
     escape::text(out, room.title.as_bytes());
     out.extend_from_slice(b"</h1>\n");
+    // They have marks as messages have, and mention nobody.
+    let nobody = Message::read(NOTHING);
     for (class, text) in [
-        ("topic", &room.topic),
-        ("about", &room.description),
-        ("announcement", &room.announcement),
+        ("topic", room.topic.clone()),
+        ("about", room.description.clone()),
+        ("announcement", room.announcement.clone()),
     ] {
         if let Some(text) = text {
             escape::ours_tagged(
-                out,
-                "<p class=\"",
+                &mut html.out,
+                "<div class=\"",
                 format_args!("{class}"),
-                "\" dir=\"auto\">",
+                "\">",
             );
-            escape::lines(out, text.as_bytes());
-            out.extend_from_slice(b"</p>\n");
+            markup::text(html, None, Text(text.as_bytes()), &nobody, output)?;
+            html.out.extend_from_slice(b"</div>\n");
         }
     }
     facts(html);
