@@ -43,7 +43,7 @@
   };
 
   addEventListener("DOMContentLoaded", () => {
-    const tools = element("div", { class: "tools" });
+    const tools = element("section", { class: "tools", "aria-label": root.dataset.search ? texts.search : texts.colours });
     if (root.dataset.search) {
       const field = element("input", {
         id: "search", type: "search", autocomplete: "off", spellcheck: "false", enterkeyhint: "search",
