@@ -138,6 +138,13 @@ pub trait MessageSource: Send + Sync {
     /// How many messages the query has, counted independently of reading them.
     async fn count(&self, query: &MessageQuery) -> Result<u64, StoreError>;
 
+    /// The instant of a room's last message now, where others may write messages meanwhile: what they write later does not
+    /// belong to an export that has begun. `Ok(None)` where nobody writes.
+    async fn live_until(&self, room: &RoomId) -> Result<Option<i64>, StoreError> {
+        let _ = room;
+        Ok(None)
+    }
+
     /// The messages in (`ts`, `_id`) order, ids compared as bytes.
     async fn messages(&self, query: &MessageQuery) -> Result<Box<dyn MessageCursor>, StoreError>;
 

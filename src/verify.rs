@@ -196,9 +196,10 @@ impl Check<'_> {
             pictures,
             missing,
             problems,
+            changes,
             complete,
         } = manifest;
-        if messages.expected != messages.read && problems.is_empty() {
+        if messages.expected != messages.read && problems.is_empty() && changes.is_empty() {
             self.wrong(&format!(
                 "{} messages were expected and {} read",
                 messages.expected, messages.read
@@ -540,6 +541,7 @@ struct Manifest {
     pictures: Pictures,
     missing: u64,
     problems: Vec<String>,
+    changes: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -607,6 +609,7 @@ impl<'de> Visitor<'de> for ManifestSeed<'_, '_, '_, '_> {
                 "files" => manifest.files = map.next_value()?,
                 "pictures" => manifest.pictures = map.next_value()?,
                 "problems" => manifest.problems = map.next_value()?,
+                "changes" => manifest.changes = map.next_value()?,
                 "missing" => {
                     manifest.missing = map.next_value_seed(Each(&mut |_: IgnoredAny| Ok(())))?;
                 }

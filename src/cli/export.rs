@@ -234,7 +234,7 @@ pub(super) async fn export(
         }),
     };
     let expected = export.count(&request).await?;
-    let needed = expected_bytes(expected);
+    let needed = expected_bytes(expected.messages);
     let (path, target_progress) = (output.clone(), Arc::clone(&progress));
     let target = tokio::task::spawn_blocking(move || {
         if to_stdout {
@@ -530,6 +530,9 @@ impl Display {
         }
         for problem in &report.problems {
             eprintln!("incomplete: {problem}");
+        }
+        for change in &report.changes {
+            eprintln!("changed meanwhile: {change}");
         }
         if self.kind == ProgressOption::None {
             return;

@@ -25,7 +25,7 @@ use super::threads::{self, Collector};
 use super::{ExportError, Job, attachments, markup};
 use crate::blob::BlobStore;
 use crate::mail::dates::Dates;
-use crate::store::{DocBatch, MessageQuery, MessageSource, RoomId, Selection};
+use crate::store::{DocBatch, MessageQuery, MessageSource, RoomId, Selection, Window};
 
 /// Messages between two looks at the counters and the cancellation.
 const STRIDE: u64 = 256;
@@ -40,6 +40,17 @@ const BYTES_PER_MESSAGE: u64 = 120;
 /// About how large the ZIP of so many messages will be, without their files.
 pub fn expected_bytes(messages: u64) -> u64 {
     messages.saturating_mul(BYTES_PER_MESSAGE)
+}
+
+/// What an export will read, as it was before it began.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    /// Messages, counted by the source apart from reading them.
+    pub messages: u64,
+    /// The window: with an end, where messages may come while it is read.
+    window: Window,
+    /// Whether others may write messages meanwhile.
+    is_live: bool,
 }
 
 /// A file export with the parts it needs.
@@ -59,18 +70,30 @@ pub struct FileExport {
 }
 
 impl FileExport {
-    /// How many messages the export will read, counted by the source apart from reading them.
-    pub async fn count(&self, request: &ExportRequest) -> Result<u64, ExportError> {
+    /// How many messages the export will read, counted by the source apart from reading them, and where it will end.
+    pub async fn count(&self, request: &ExportRequest) -> Result<Expected, ExportError> {
         self.progress.begin(Phase::Count, 0);
-        Ok(self.source.count(&query(request)).await?)
+        let mut window = request.window;
+        let until = self
+            .source
+            .live_until(&RoomId(request.room.id.clone()))
+            .await?;
+        if window.to.is_none() {
+            window.to = until;
+        }
+        Ok(Expected {
+            messages: self.source.count(&query(request, window)).await?,
+            window,
+            is_live: until.is_some(),
+        })
     }
 
     /// Writes the ZIP to `out`, front to back, and gives `out` back. `expected` is what [`FileExport::count`] said;
-    /// reading another number makes the export incomplete. Blocks: call it on a thread for that, inside a runtime.
+    /// reading another number makes the export incomplete, unless it is what others have changed meanwhile. Blocks: call it on a thread for that, inside a runtime.
     pub fn run<W: Write>(
         &self,
         request: &ExportRequest,
-        expected: u64,
+        expected: Expected,
         out: W,
     ) -> Result<(W, ExportReport), ExportError> {
         let job = Job {
@@ -97,8 +120,8 @@ impl FileExport {
         if request.search && request.format == Format::Html {
             archive.search = Some(Box::new(Search::new()));
         }
-        let query = query(request);
-        report.messages.expected = expected;
+        let query = query(request, expected.window);
+        report.messages.expected = expected.messages;
         let mut threads =
             (request.format == Format::Html).then(|| Collector::new(request.locale.texts()));
         self.first_pass(
@@ -127,7 +150,7 @@ impl FileExport {
             last_id: String::new(),
         };
         rendering.renderer.begin(&mut rendering.archive)?;
-        let mut batches = Batches::start(Arc::clone(&self.source), query);
+        let mut batches = Batches::start(Arc::clone(&self.source), query.clone());
         while let Some(batch) = batches.next()? {
             for doc in batch.docs() {
                 rendering.doc(doc)?;
@@ -158,7 +181,12 @@ impl FileExport {
         if let Some(search) = archive.search.take() {
             search.finish(&mut archive, || job.check_cancelled())?;
         }
-        report.reconcile();
+        let after = if expected.is_live && report.messages.read != expected.messages {
+            Some(Handle::current().block_on(job.source.count(&query))?)
+        } else {
+            None
+        };
+        report.reconcile(after);
         write_manifest(&mut archive, request, &report, &oddities)?;
         let (out, _) = archive.zip.finish()?;
         Ok((out, report))
@@ -284,10 +312,10 @@ impl FileExport {
     }
 }
 
-fn query(request: &ExportRequest) -> MessageQuery {
+fn query(request: &ExportRequest, window: Window) -> MessageQuery {
     MessageQuery {
         room: RoomId(request.room.id.clone()),
-        window: request.window,
+        window,
         selection: Selection::All,
     }
 }

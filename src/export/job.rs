@@ -253,7 +253,7 @@ async fn write(
     let expected = export.count(&request).await?;
     let out = service
         .exports
-        .create(fence, expected_bytes(expected), progress)
+        .create(fence, expected_bytes(expected.messages), progress)
         .await?;
     let cancel = export.cancel.clone();
     let written = tokio::task::spawn_blocking(move || {

@@ -39,6 +39,9 @@ pub struct ExportReport {
     pub last: Option<MessagePlace>,
     /// Why the export is not complete; empty when it is.
     pub problems: Vec<String>,
+    /// What others have changed in a live workspace while it was read; it is no reason not to be complete.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
 }
 
 /// Messages of the query, by what became of them.
@@ -123,8 +126,9 @@ impl ExportReport {
         }
     }
 
-    /// Compares what was counted with what was read: a difference means that the export is not complete.
-    pub fn reconcile(&mut self) {
+    /// Compares what was counted with what was read: a difference means that the export is not complete, unless it lies
+    /// between what was there before and what was there `after`, in a workspace that others write to.
+    pub fn reconcile(&mut self, after: Option<u64>) {
         if self.messages.damaged > 0 {
             self.problems.push(format!(
                 "{} messages are damaged in the workspace; what could be read of them is exported",
@@ -139,10 +143,20 @@ impl ExportReport {
             deleted,
             ..
         } = self.messages;
+        let told = match after {
+            None => format!("the workspace counts {expected} messages, {read} were read"),
+            Some(after) => format!(
+                "the workspace counted {expected} messages before the export and {after} after it, {read} were read"
+            ),
+        };
+        let explained =
+            after.is_some_and(|after| (expected.min(after)..=expected.max(after)).contains(&read));
         if expected != read {
-            self.problems.push(format!(
-                "the workspace counts {expected} messages, {read} were read"
-            ));
+            if explained {
+                self.changes.push(told);
+            } else {
+                self.problems.push(told);
+            }
         }
         if read != rendered + history + deleted {
             self.problems.push(format!(

@@ -7,19 +7,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Bson, DateTime, Document, doc};
+use export_room::blob::gridfs::GridFsFiles;
+use export_room::export::file::FileExport;
+use export_room::export::request::{ExportRequest, Format};
 use export_room::jobs::mongo::MongoQueue;
 use export_room::jobs::{
     Claim, FileExportWork, JobId, JobQueue, JobState, NewJob, Outcome, QueueError, ReadyMailWork,
     Settlement, Work,
 };
 use export_room::store::directory::UserId;
-use export_room::store::mongo::{Load, MongoDatabase};
+use export_room::store::mongo::{Load, MongoDatabase, MongoSource};
+use export_room::store::{MessageSource, Window};
 use futures_util::{AsyncReadExt, TryStreamExt};
 use mongodb::Database;
 use mongodb::options::GridFsBucketOptions;
 use rand::RngExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use transcript::locale::Locale;
+use transcript::room::RoomInfo;
 
 use crate::queue_contract::record;
 use crate::support::exported::Whole;
@@ -542,4 +549,145 @@ async fn a_job_ends_well_whatever_the_database_refuses_for_a_while() {
         server.log()
     );
     assert_stored(&place.database().await, &ids).await;
+}
+
+/// An export of GENERAL from a place: what was expected, then `meanwhile`, then the manifest.
+async fn exported(place: &MongoPlace, meanwhile: impl AsyncFnOnce(&Database)) -> Value {
+    let database = MongoDatabase::connect(&place.uri(), Load::default())
+        .await
+        .unwrap();
+    let source = Arc::new(MongoSource::new(database.clone()));
+    let room = source.find_rooms("general", 2).await.unwrap().remove(0);
+    let request = ExportRequest {
+        room: RoomInfo::read(&room.0).unwrap(),
+        window: Window::default(),
+        format: Format::Json,
+        attachments: false,
+        history: false,
+        raw: false,
+        search: false,
+        zone: jiff::tz::TimeZone::UTC,
+        locale: Locale::default(),
+        style: None,
+        exported_by: None,
+        level: 1,
+        threads: 1,
+        exported_at: 0,
+    };
+    let export = FileExport {
+        source,
+        blobs: Arc::new(GridFsFiles::new(database)),
+        progress: Arc::default(),
+        cancel: CancellationToken::new(),
+        on_missing: Box::new(|_| {}),
+        on_damaged: Box::new(|_| {}),
+    };
+    let expected = export.count(&request).await.unwrap();
+    meanwhile(&place.database().await).await;
+    let run = tokio::task::spawn_blocking(move || {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let (_, report) = export.run(&request, expected, file.as_file()).unwrap();
+        let verified = crate::support::cli::run(&["verify", file.path().to_str().unwrap()]);
+        assert_eq!(
+            verified.code,
+            i32::from(!report.is_complete()),
+            "{}",
+            verified.stderr
+        );
+        serde_json::to_value(report).unwrap()
+    });
+    run.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_while_a_room_is_exported_is_told_apart_from_what_is_lost() {
+    let place = place().await;
+    let messages = |database: &Database| database.collection::<Document>("rocketchat_message");
+    let message = |id: &str, hour: i64| {
+        let ts = DateTime::from_millis(1_709_251_200_000 + hour * 3_600_000 + 1);
+        doc! {"_id": id, "rid": "GENERAL", "msg": "new", "ts": ts, "u": {"_id": "uBob", "username": "bob"}}
+    };
+    let calm = exported(&place, async |_| {}).await;
+    assert_eq!(
+        (
+            &calm["messages"]["expected"],
+            &calm["messages"]["read"],
+            calm.get("changes")
+        ),
+        (&json!(41), &json!(41), None)
+    );
+    // Later than the last one: another export's.
+    let later = exported(&place, async |database| {
+        let written = messages(database).insert_one(message("later", 100)).await;
+        written.unwrap();
+    });
+    assert_eq!(later.await, calm);
+    let removed = exported(&place, async |database| {
+        for id in ["later", "GENERAL-3"] {
+            let removed = messages(database).delete_one(doc! {"_id": id}).await;
+            assert_eq!(removed.unwrap().deleted_count, 1);
+        }
+    });
+    let removed = removed.await;
+    assert_eq!(
+        (&removed["changes"], &removed["problems"]),
+        (
+            &json!([
+                "the workspace counted 42 messages before the export and 40 after it, 40 were read"
+            ]),
+            &json!([])
+        )
+    );
+    let added = exported(&place, async |database| {
+        let written = messages(database).insert_one(message("late", 3)).await;
+        written.unwrap();
+    });
+    let added = added.await;
+    assert_eq!(added["messages"]["read"], 41);
+    assert_eq!(added["changes"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_and_a_silent_server_are_told_and_leave_nothing() {
+    let database = MongoServer::start(&[]);
+    let place = database.place();
+    fill(&place, &[]).await;
+    let address = format!(
+        "{}&socketTimeoutMS=500&serverSelectionTimeoutMS=1500",
+        place.address
+    );
+    let settings = [&SETTINGS[..], &["jobs.attempts=2"]].concat();
+    let server = Server::start_at(home(), &place.address, &["jobs.workers=0"]);
+    // The first chunks of two attempts, each sent in two ways: inserted, and put where an earlier claim's may be.
+    let full = doc! {"failCommands": ["insert", "update"], "errorCode": 14031};
+    let silent = doc! {"failCommands": ["insert"], "blockConnection": true, "blockTimeMS": 600_000};
+    for (times, how, state, code) in [
+        (4, full, "failed", json!("no-space")),
+        (1, silent, "done", Value::Null),
+    ] {
+        let id = server.export(ADMIN, &request());
+        place.fail(doc! {"times": times}, how).await;
+        let of_worker = home();
+        let mut worker = work_at(of_worker.path(), &address, &settings)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let export = server.ended(ADMIN, &id);
+        signal(&worker, "TERM");
+        wait_for("the worker to stop", || worker.try_wait().unwrap());
+        let log = std::fs::read_to_string(of_worker.path().join("log")).unwrap();
+        assert_eq!(
+            (&export["state"], &export["error"]["code"]),
+            (&json!(state), &code),
+            "{export}\n{log}"
+        );
+        let stored: Vec<_> = (state == "done").then_some(id).into_iter().collect();
+        if state == "done" {
+            assert!(
+                log.contains("a part of an export is written again"),
+                "{log}"
+            );
+        }
+        assert_stored(&place.database().await, &stored).await;
+    }
 }

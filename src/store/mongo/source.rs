@@ -268,6 +268,18 @@ impl MessageSource for MongoSource {
         Ok(dated + undated)
     }
 
+    async fn live_until(&self, room: &RoomId) -> Result<Option<i64>, StoreError> {
+        let query = MessageQuery {
+            room: room.clone(),
+            window: Window::default(),
+            selection: Selection::All,
+        };
+        let mut last = self.edge(&query, -1).await?.unwrap_or(NO_TS);
+        self.each_undated(&query, |key| last = last.max(key.ts))
+            .await?;
+        Ok(Some(last))
+    }
+
     async fn messages(&self, query: &MessageQuery) -> Result<Box<dyn MessageCursor>, StoreError> {
         let (database, query) = (self.database.clone(), query.clone());
         Ok(cursor(move |batches| {
