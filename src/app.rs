@@ -27,10 +27,11 @@ use crate::network::Uri;
 use crate::store::batches::blocking;
 use crate::store::directory::{Directory, Settings, User};
 use crate::store::dump::{Dump, DumpSource};
+use crate::store::mongo::fetch::{Fetch, FetchProgress};
 use crate::store::mongo::{Load, MongoDatabase, MongoDirectory, MongoSource};
 use crate::store::sqlite::{self, ImportOutcome, ImportProgress, SqliteDirectory, SqliteSource};
 use crate::store::user_data::UserDataFiles;
-use crate::store::{MessageSource, StoreError};
+use crate::store::{MessageSource, RoomId, StoreError};
 
 /// Where mails go that no server takes, in the directory of the store.
 const OUTBOX: &str = "export-room-mails";
@@ -383,6 +384,24 @@ impl App {
             wake: Arc::new(Notify::new()),
             mailer: Arc::new(mailer),
         })
+    }
+
+    /// Copies a live database, or these of its rooms, into a directory as mongodump would write it.
+    pub async fn fetch(
+        &self,
+        uri: &Uri,
+        load: Load,
+        rooms: &[RoomId],
+        directory: &Path,
+        progress: &mut (dyn FnMut(FetchProgress<'_>) + Send),
+    ) -> Result<(), StoreError> {
+        let fetch = Fetch {
+            database: &MongoDatabase::connect(uri, load).await?,
+            directory,
+            rooms,
+            cancel: &self.cancel,
+        };
+        fetch.run(progress).await
     }
 
     /// Loads a dump into a workspace file. Blocks.

@@ -511,6 +511,9 @@ pub trait JobQueue: Send + Sync {
     /// mails. How many were taken away.
     async fn forget(&self, instant: i64, limit: u32) -> Result<u64, QueueError>;
 
+    /// Proves that jobs, and records of exports, can be written, changed and removed; for `doctor`.
+    async fn check(&self) -> Result<(), QueueError>;
+
     /// How many jobs there are, by kind and state.
     async fn counts(&self) -> Result<Vec<(String, JobState, u64)>, QueueError>;
 }

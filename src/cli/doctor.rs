@@ -28,7 +28,7 @@ use crate::store::{MessageQuery, RoomId, RoomSummary, Selection, StoreError, Win
 use crate::words;
 
 /// Rooms that are looked through for one that has messages.
-const ROOMS: usize = 200;
+const ROOMS: usize = 50;
 /// Bytes on the disk of the exports below which a warning is due.
 const LITTLE_SPACE: u64 = 1 << 30;
 /// A clock before this instant, 2025-01-01, was never set.
@@ -171,7 +171,7 @@ async fn examine(app: &App, options: &ServiceOptions, findings: &mut Findings) {
                 }
                 _ => (
                     "workspace",
-                    "name a workspace with --workspace sqlite:FILE; make one with `export-room import`",
+                    "name a workspace with --workspace: sqlite:FILE, made by `export-room import`, or mongodb://HOST/DATABASE",
                 ),
             };
             findings.fail(part, told(error), repair);
@@ -183,6 +183,7 @@ async fn examine(app: &App, options: &ServiceOptions, findings: &mut Findings) {
     permissions(&service, findings).await;
     files(&service, findings).await;
     queue(&service, findings).await;
+    logins(&service, findings).await;
     exports(&service, findings).await;
     mail(&service, findings).await;
     site_url(&service, findings).await;
@@ -403,10 +404,9 @@ async fn remote_files(service: &Service, kind: RemoteKind, count: u64, findings:
 }
 
 async fn queue(service: &Service, findings: &mut Findings) {
-    // Takes the lock for writing and finds nothing to forget: no job ended before time began.
-    let written = service.queue.forget(i64::MIN, 1).await;
+    let written = service.queue.check().await;
     match (written, service.queue.counts().await) {
-        (Ok(_), Ok(counts)) => {
+        (Ok(()), Ok(counts)) => {
             let of = |state| -> u64 {
                 counts
                     .iter()
@@ -427,7 +427,22 @@ async fn queue(service: &Service, findings: &mut Findings) {
         (Err(error), _) | (_, Err(error)) => findings.fail(
             "queue",
             told(error),
-            "let the user that runs the server write to the workspace file and its directory",
+            "let the user that runs the server write to the workspace file and its directory; of a live database grant its user what docs/operating.md lists",
+        ),
+    }
+}
+
+/// Whether those who log in here can be given tokens.
+async fn logins(service: &Service, findings: &mut Findings) {
+    if !service.config.security.login {
+        return;
+    }
+    match service.directory.check().await {
+        Ok(()) => findings.ok("logins", "tokens can be written"),
+        Err(error) => findings.fail(
+            "logins",
+            told(error),
+            "grant the database's user to update users, or set security.login = false and let users log in at Rocket.Chat",
         ),
     }
 }

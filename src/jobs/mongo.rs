@@ -35,6 +35,8 @@ use crate::store::user_data::UserDataFile;
 
 /// The collection of jobs. Not Rocket.Chat's own, whose entries its cron job takes.
 pub(crate) const COLLECTION: &str = "export_room_jobs";
+/// What `doctor` writes and removes.
+const PROBE: &str = "export-room-probe";
 /// How often a change is tried that others come before.
 const RACES: usize = 100;
 /// Jobs that are looked at together, of which the first that nobody else takes is taken.
@@ -679,6 +681,25 @@ impl JobQueue for MongoQueue {
             .ask(COLLECTION, async { question.await })
             .await?;
         Ok(forgotten.deleted_count)
+    }
+
+    async fn check(&self) -> Result<(), QueueError> {
+        let records = self.database.durable(USER_DATA_FILES);
+        let probe = doc! {"_id": PROBE};
+        for (name, collection) in [(COLLECTION, &self.jobs), (USER_DATA_FILES, &records)] {
+            // One that was left behind is as good.
+            let written = collection.insert_one(&probe);
+            self.database
+                .ask_unless_taken(name, async { written.await })
+                .await?;
+            if name == COLLECTION {
+                let changed = collection.update_one(probe.clone(), doc! {"$set": {"epoch": 0_i64}});
+                self.database.ask(name, async { changed.await }).await?;
+            }
+            let removed = collection.delete_one(probe.clone());
+            self.database.ask(name, async { removed.await }).await?;
+        }
+        Ok(())
     }
 
     async fn counts(&self) -> Result<Vec<(String, JobState, u64)>, QueueError> {

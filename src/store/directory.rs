@@ -364,6 +364,11 @@ pub trait Directory: Send + Sync {
         self.user(id).await
     }
 
+    /// Proves that login tokens can be written, without writing any; for `doctor`.
+    async fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The user who has this login token or personal access token, valid or expired.
     async fn token_owner(&self, hashed: &str) -> Result<Option<User>, StoreError>;
 

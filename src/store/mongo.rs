@@ -5,6 +5,7 @@
 
 mod brief;
 pub(crate) mod directory;
+pub mod fetch;
 mod messages;
 mod source;
 

@@ -107,6 +107,7 @@ fn a_server_that_will_work_gets_a_clean_bill() {
             "permissions",
             "files",
             "queue",
+            "logins",
             "exports",
             "mail",
             "site URL"

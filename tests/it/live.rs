@@ -2,6 +2,7 @@
 //! it, and nothing lost whoever dies.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,7 @@ use transcript::locale::Locale;
 use transcript::room::RoomInfo;
 
 use crate::queue_contract::record;
+use crate::support::cli::{command, entries, ran, run};
 use crate::support::exported::Whole;
 use crate::support::mongo::{MongoPlace, MongoServer};
 use crate::support::server::{
@@ -689,5 +691,181 @@ async fn a_full_disk_and_a_silent_server_are_told_and_leave_nothing() {
             );
         }
         assert_stored(&place.database().await, &stored).await;
+    }
+}
+
+/// What `import` made of a live database, room by room: message ids in their order.
+fn imported(workspace: &Path) -> Vec<(String, u64)> {
+    let address = format!("sqlite:{}", workspace.display());
+    let listed = run(&["rooms", "--workspace", &address, "--json"]);
+    assert_eq!(listed.code, 0, "{}", listed.stderr);
+    let rooms = str::from_utf8(&listed.stdout).unwrap().lines();
+    rooms
+        .map(|room| {
+            let room: Value = serde_json::from_str(room).unwrap();
+            let id = room["_id"].as_str().unwrap().to_owned();
+            (id, room["messages"].as_u64().unwrap())
+        })
+        .collect()
+}
+
+/// Imports a live database; the rooms and the log.
+fn import(address: &str, workspace: &Path, more: &[&str]) -> (i32, String) {
+    let target = format!("sqlite:{}", workspace.display());
+    let mut arguments = vec!["import", address, "--workspace", &target];
+    arguments.extend(more);
+    let ran = run(&arguments);
+    (ran.code, ran.stderr)
+}
+
+/// The ZIP of an export from an address.
+fn zip_of(address: &str, room: &str, directory: &TempDir) -> Vec<(String, Vec<u8>)> {
+    let zip = directory.path().join("export.zip");
+    let mut export = command(&["export", "--workspace", address, "--room", room]);
+    export.args(["--format", "html", "--force", "-o", zip.to_str().unwrap()]);
+    let exported = ran(&mut export);
+    assert_eq!(exported.code, 0, "{}", exported.stderr);
+    entries(&zip).into_iter().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_workspace_is_copied_whole_or_by_rooms() {
+    let database = MongoServer::start(&[]);
+    let place = database.place();
+    fill(&place, &[]).await;
+    // Ids of other types, as importers and drivers write them.
+    let messages = place
+        .database()
+        .await
+        .collection::<Document>("rocketchat_message");
+    for id in [Bson::ObjectId(bson::oid::ObjectId::new()), Bson::Int32(7)] {
+        let ts = DateTime::from_millis(1_709_251_300_000);
+        let message = doc! {"_id": id, "rid": "GENERAL", "msg": "x", "ts": ts, "u": {"_id": "uBob", "username": "bob"}};
+        messages.insert_one(message).await.unwrap();
+    }
+    let home = home();
+    let (whole, chosen) = (home.path().join("whole.db"), home.path().join("chosen.db"));
+    // A cursor is lost three times on the way.
+    place
+        .fail(
+            doc! {"times": 3},
+            doc! {"failCommands": ["getMore"], "errorCode": 43},
+        )
+        .await;
+    let (code, told) = import(&place.address, &whole, &["--batch", "5"]);
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("a lost cursor is opened again"), "{told}");
+    place.heal().await;
+    let rooms = [
+        ("GENERAL", 43),
+        ("helpdesk0000000001", 1),
+        ("uAdminuBob", 0),
+    ];
+    let expected: Vec<_> = rooms.map(|(id, count)| (id.to_owned(), count)).into();
+    assert_eq!(imported(&whole), expected);
+    let (code, told) = import(&place.address, &chosen, &["--room", "general"]);
+    assert_eq!(code, 0, "{told}");
+    assert_eq!(imported(&chosen), expected[..1]);
+    let live = zip_of(&place.address, "general", &home);
+    for workspace in [&whole, &chosen] {
+        let address = format!("sqlite:{}", workspace.display());
+        assert!(zip_of(&address, "general", &home) == live, "{address}");
+    }
+    let left = std::fs::read_dir(home.path()).unwrap();
+    let copies = left.filter(|entry| entry.as_ref().unwrap().path().is_dir());
+    assert_eq!(copies.count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_was_interrupted_goes_on() {
+    let database = MongoServer::start(&[]);
+    let place = database.place();
+    fill(&place, &[]).await;
+    let home = home();
+    let workspace = home.path().join("chat.db");
+    // What cannot pass ends the copy in the middle of a collection.
+    place
+        .fail(
+            doc! {"skip": 3, "times": 1},
+            doc! {"failCommands": ["getMore"], "errorCode": 13},
+        )
+        .await;
+    let (code, told) = import(&place.address, &workspace, &["--batch", "5"]);
+    assert!(
+        code == 2 && told.contains("docs/operating.md"),
+        "{code} {told}"
+    );
+    let mut parts: Vec<PathBuf> = Vec::new();
+    for copy in std::fs::read_dir(home.path()).unwrap() {
+        let copy = copy.unwrap().path();
+        if copy.is_dir() {
+            parts.extend(
+                std::fs::read_dir(copy)
+                    .unwrap()
+                    .map(|file| file.unwrap().path()),
+            );
+        }
+    }
+    let part = parts
+        .iter()
+        .find(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "part")
+        })
+        .unwrap_or_else(|| panic!("{parts:?}"));
+    let copied = std::fs::metadata(part).unwrap().len();
+    assert!(copied > 0, "{parts:?}");
+    // As a power failure leaves it.
+    let file = std::fs::File::options().write(true).open(part).unwrap();
+    file.set_len(copied - 3).unwrap();
+    let (code, told) = import(&place.address, &workspace, &[]);
+    assert_eq!(code, 0, "{told}");
+    assert_eq!(imported(&workspace)[0], ("GENERAL".to_owned(), 41));
+    let address = format!("sqlite:{}", workspace.display());
+    assert!(zip_of(&address, "general", &home) == zip_of(&place.address, "general", &home));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_says_what_the_databases_user_may_not_do() {
+    let database = MongoServer::start(&[]);
+    let place = database.place();
+    fill(&place, &[]).await;
+    let doctor = || {
+        let mut doctor = command(&["doctor", "--config", "/dev/null", "--json"]);
+        doctor.args([
+            "--workspace",
+            &place.address,
+            "--set",
+            "http.listen=127.0.0.1:0",
+        ]);
+        let found = ran(doctor.env_remove("SOURCE_DATE_EPOCH"));
+        let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+        let failed = |check: &&Value| check["verdict"] == "fail";
+        let checks = found["checks"].as_array().unwrap().iter().filter(failed);
+        let part = |check: &Value| check["part"].as_str().unwrap().to_owned();
+        for check in checks.clone() {
+            let text = check.to_string();
+            assert!(text.contains("docs/operating.md"), "{text}");
+        }
+        checks.map(part).collect::<Vec<_>>()
+    };
+    assert_eq!(doctor(), ["mail"; 0]);
+    for (command, parts) in [
+        ("find", &["workspace"][..]),
+        ("createIndexes", &["workspace"]),
+        ("insert", &["queue", "exports"]),
+        ("update", &["queue", "logins"]),
+        ("delete", &["queue", "exports"]),
+    ] {
+        let how = doc! {"failCommands": [command], "errorCode": 13};
+        place.fail(doc! {"times": 1000}, how).await;
+        assert_eq!(doctor(), parts, "{command}");
+        place.heal().await;
+    }
+    // What it wrote to try is gone.
+    let database = place.database().await;
+    for collection in ["export_room_jobs", RECORDS] {
+        let left = all(&database, collection).await;
+        assert!(left.len() <= 1, "{left:?}");
     }
 }

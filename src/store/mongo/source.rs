@@ -21,6 +21,8 @@ use crate::store::{
 
 const ROOMS: &str = "rocketchat_room";
 const UPLOADS: &str = "rocketchat_uploads";
+/// The first instant that every client and server can name.
+const YEAR_1: i64 = -62_135_596_800_000;
 /// Uploads that are no thumbnails, as `sqlite/tables.rs` tells them apart.
 fn no_thumbnail() -> Document {
     doc! {"typeGroup": {"$ne": "thumb"}, "originalFileId": {"$in": [null, ""]}}
@@ -274,7 +276,8 @@ impl MessageSource for MongoSource {
             window: Window::default(),
             selection: Selection::All,
         };
-        let mut last = self.edge(&query, -1).await?.unwrap_or(NO_TS);
+        // An empty room ends before all messages.
+        let mut last = self.edge(&query, -1).await?.unwrap_or(YEAR_1);
         self.each_undated(&query, |key| last = last.max(key.ts))
             .await?;
         Ok(Some(last))
