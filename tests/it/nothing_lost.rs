@@ -238,7 +238,7 @@ fn no_text_of_a_workspace_is_lost_in_its_pages() {
         for (what, sign) in [
             ("deleted", "<span class=\"tag\">deleted"),
             ("pinned", "<span class=\"tag\">pinned"),
-            ("imported", "<span class=\"tag\">imported"),
+            ("imported", "<span class=\"tag from\">imported"),
             ("withReactions", "<ul class=\"re\">"),
             ("withBlocks", "<div class=\"card kit\">"),
             ("withLocation", "class=\"card place\""),
