@@ -51,7 +51,7 @@ impl Worker {
     /// stops, and another process may take it at once. Returns when nothing runs any more.
     pub async fn run(service: Service, soft: CancellationToken, hard: CancellationToken) {
         let worker = Arc::new(Self {
-            name: format!("process {}", std::process::id()),
+            name: name(),
             hard: hard.child_token(),
             service,
         });
@@ -635,6 +635,15 @@ fn figures(outcome: &Outcome) -> (u64, u64, u64) {
         count("/files/packed"),
         outcome.bytes.unwrap_or_default(),
     )
+}
+
+/// What this process is called among those that share a queue, on other machines as well.
+fn name() -> String {
+    let process = std::process::id();
+    match std::fs::read_to_string("/proc/sys/kernel/hostname") {
+        Ok(host) => format!("process {process} on {}", host.trim()),
+        Err(_) => format!("process {process}"),
+    }
 }
 
 /// An instant so much after another, milliseconds since 1970.

@@ -12,16 +12,17 @@ mod source;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bson::{Bson, Document, RawDocumentBuf, doc};
+use bson::{Bson, Document, RawDocumentBuf, Timestamp, doc};
 use futures_util::StreamExt;
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{
     ClientOptions, CollectionOptions, ConnectionString, DatabaseOptions, FindOptions,
     ReadPreference, SelectionCriteria, WriteConcern,
 };
-use mongodb::{Client, Collection, Database};
+use mongodb::{Client, ClientSession, Collection, Database};
 use transcript::bson::Doc;
 
 pub use self::directory::MongoDirectory;
@@ -113,6 +114,9 @@ pub struct MongoDatabase {
     load: Load,
     /// How long is waited for an answer, and for a server that may give it.
     patience: Duration,
+    client: Client,
+    /// What relaxed reads must have seen, in the replica set's own time; see [`MongoDatabase::look`].
+    seen: Arc<Mutex<Option<Timestamp>>>,
 }
 
 impl fmt::Debug for MongoDatabase {
@@ -171,6 +175,8 @@ impl MongoDatabase {
             uri: uri.clone(),
             load,
             patience: answer.saturating_add(select),
+            client: client.clone(),
+            seen: Arc::default(),
         };
         for collection in ["rocketchat_room", "rocketchat_settings"] {
             let found = connected.one(collection, doc! {}).await?;
@@ -196,6 +202,36 @@ impl MongoDatabase {
     /// How long is waited for one answer, elections included.
     pub(crate) fn patience(&self) -> Duration {
         self.patience
+    }
+
+    /// Asks how far the primary is. Whatever is read with [`MongoDatabase::session`] afterwards is at least as new, on
+    /// whichever member: one that lags behind waits until it is.
+    pub(crate) async fn look(&self) -> Result<(), StoreError> {
+        let primary: SelectionCriteria = ReadPreference::PrimaryPreferred {
+            options: Option::default(),
+        }
+        .into();
+        let question = self
+            .current
+            .run_command(doc! {"ping": 1})
+            .selection_criteria(primary);
+        let answer = self.ask("ping", async { question.await }).await?;
+        // A server alone has none, and needs none.
+        if let Ok(now) = answer.get_timestamp("operationTime") {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            *seen = (*seen).max(Some(now));
+        }
+        Ok(())
+    }
+
+    /// A session whose reads wait for what was looked for; `None` where nothing was, or the server is alone.
+    pub(crate) async fn session(&self) -> Result<Option<ClientSession>, StoreError> {
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(seen) = seen else { return Ok(None) };
+        let question = self.client.start_session().causal_consistency(true);
+        let mut session = self.ask("session", async { question.await }).await?;
+        session.advance_operation_time(seen);
+        Ok(Some(session))
     }
 
     /// A collection, read from whichever member the address prefers.
@@ -341,8 +377,12 @@ impl MongoDatabase {
         collection: &str,
         filter: Document,
     ) -> Result<u64, StoreError> {
+        let mut session = self.session().await?;
         let collection_of = self.relaxed(collection);
-        let question = collection_of.count_documents(filter);
+        let mut question = collection_of.count_documents(filter);
+        if let Some(session) = &mut session {
+            question = question.session(session);
+        }
         self.ask(collection, async { question.await }).await
     }
 

@@ -1,11 +1,14 @@
 //! A live database whose server fails while a room is read: everything comes, once and in order, or the failure is told.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bson::{DateTime, Document, doc};
 use export_room::store::mongo::{Load, MongoDatabase, MongoSource};
 use export_room::store::{MessageSource, StoreError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::sources::{expected, whole_room, workspace};
 use crate::support::cli::{command, entries, manifest, ran, run, text};
@@ -240,4 +243,79 @@ async fn names_and_ids_are_never_operators() {
         );
         assert_eq!(source.count(&whole_room(name)).await.unwrap(), 0, "{name}");
     }
+}
+
+/// What is said to a server through it.
+struct Wire {
+    port: u16,
+    said: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Wire {
+    /// Stands before the server at an address.
+    async fn before(server: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let wire = Self {
+            port: listener.local_addr().unwrap().port(),
+            said: Arc::default(),
+        };
+        let (said, server) = (Arc::clone(&wire.said), server.to_owned());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (said, server) = (Arc::clone(&said), server.clone());
+                tokio::spawn(async move {
+                    let (mut from_client, mut to_client) = client.into_split();
+                    let there = TcpStream::connect(server).await.unwrap();
+                    let (mut from_server, mut to_server) = there.into_split();
+                    tokio::spawn(async move {
+                        // Both ends may go whenever they like.
+                        let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
+                    });
+                    let mut buffer = vec![0; 64 << 10];
+                    while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
+                        said.lock().unwrap().extend_from_slice(&buffer[..read]);
+                        if to_server.write_all(&buffer[..read]).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        wire
+    }
+
+    /// How often a text was said since the last time.
+    fn count(&self, text: &str) -> usize {
+        let said = std::mem::take(&mut *self.said.lock().unwrap());
+        said.windows(text.len())
+            .filter(|bytes| *bytes == text.as_bytes())
+            .count()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_lags_is_waited_for() {
+    const WAITS: &str = "afterClusterTime";
+    let server = MongoServer::start(&[]);
+    let place = server.place();
+    let dump = workspace();
+    place.load(&dump).await;
+    let (_, rest) = place.address.split_once("://").unwrap();
+    let (host, rest) = rest.split_once('/').unwrap();
+    let wire = Wire::before(host).await;
+    // Not through what a member says of where the others are.
+    let address = format!(
+        "mongodb://127.0.0.1:{}/{rest}&directConnection=true",
+        wire.port
+    );
+    let source = source_at(&address).await;
+    let query = whole_room("GENERAL");
+    source.count(&query).await.unwrap();
+    assert_eq!(wire.count(WAITS), 0, "nothing was looked for");
+    assert!(source.live_until(&query.room).await.unwrap().is_some());
+    assert_eq!(wire.count(WAITS), 1, "the last message");
+    source.count(&query).await.unwrap();
+    assert!(wire.count(WAITS) >= 1, "the count");
+    assert!(read(&source).await.unwrap() == expected(&dump, &query));
+    assert!(wire.count(WAITS) >= 1, "the messages");
 }

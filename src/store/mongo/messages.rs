@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bson::oid::ObjectId;
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use mongodb::Collection;
 use mongodb::options::FindOptions;
 use mongodb::raw_batch_cursor::RawBatch;
@@ -213,6 +213,23 @@ struct Lost {
     passing: bool,
 }
 
+impl Lost {
+    fn of(database: &MongoDatabase, error: &mongodb::error::Error) -> Self {
+        Self {
+            passing: is_passing(error),
+            error: database.failed(COLLECTION, error),
+        }
+    }
+
+    /// A server that is stuck is as good as one that is gone.
+    fn silent(database: &MongoDatabase) -> Self {
+        Self {
+            passing: true,
+            error: database.silent(COLLECTION),
+        }
+    }
+}
+
 /// Replies of the server, asked for ahead by a task of their own: one waits, one is on its way.
 struct Replies {
     receiver: mpsc::Receiver<Result<RawBatch, Lost>>,
@@ -267,15 +284,8 @@ async fn replies(
     filter: Document,
     sender: &mpsc::Sender<Result<RawBatch, Lost>>,
 ) -> Result<(), Lost> {
-    let lost = |error: &mongodb::error::Error| Lost {
-        passing: is_passing(error),
-        error: database.failed(COLLECTION, error),
-    };
-    // A server that is stuck is as good as one that is gone.
-    let silent = |_| Lost {
-        passing: true,
-        error: database.silent(COLLECTION),
-    };
+    let lost = |error: &mongodb::error::Error| Lost::of(database, error);
+    let silent = |_| Lost::silent(database);
     let load = database.load();
     let options = FindOptions::builder()
         .sort(doc! {"ts": 1})
@@ -285,20 +295,42 @@ async fn replies(
         .build();
     let opening = collection.find(filter).with_options(options);
     let patience = database.patience();
-    let mut cursor = tokio::time::timeout(patience, async { opening.batch().await })
+    let session = database.session().await.map_err(|error| Lost {
+        passing: true,
+        error,
+    })?;
+    if let Some(mut session) = session {
+        let opened = async { opening.session(&mut session).batch().await };
+        let mut cursor = tokio::time::timeout(patience, opened)
+            .await
+            .map_err(silent)?
+            .map_err(|error| lost(&error))?;
+        return hand_on(database, cursor.stream(&mut session), sender).await;
+    }
+    let cursor = tokio::time::timeout(patience, async { opening.batch().await })
         .await
         .map_err(silent)?
         .map_err(|error| lost(&error))?;
-    while let Some(reply) = tokio::time::timeout(patience, cursor.next())
+    hand_on(database, cursor, sender).await
+}
+
+/// Hands on the replies of a cursor.
+async fn hand_on(
+    database: &MongoDatabase,
+    mut cursor: impl Stream<Item = Result<RawBatch, mongodb::error::Error>> + Unpin,
+    sender: &mpsc::Sender<Result<RawBatch, Lost>>,
+) -> Result<(), Lost> {
+    let pause = database.load().pause;
+    while let Some(reply) = tokio::time::timeout(database.patience(), cursor.next())
         .await
-        .map_err(silent)?
+        .map_err(|_| Lost::silent(database))?
     {
-        let reply = reply.map_err(|error| lost(&error))?;
+        let reply = reply.map_err(|error| Lost::of(database, &error))?;
         if sender.send(Ok(reply)).await.is_err() {
             return Ok(());
         }
-        if !load.pause.is_zero() {
-            tokio::time::sleep(load.pause).await;
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
         }
     }
     Ok(())

@@ -115,11 +115,15 @@ impl MongoSource {
 
     /// Instant of a room's first (1) or last (-1) dated message.
     async fn edge(&self, query: &MessageQuery, order: i32) -> Result<Option<i64>, StoreError> {
+        let mut session = self.database.session().await?;
         let messages = self.database.relaxed(messages::COLLECTION);
-        let question = messages
+        let mut question = messages
             .find_one(messages::dated(query))
             .sort(doc! {"ts": order})
             .projection(doc! {"ts": 1});
+        if let Some(session) = &mut session {
+            question = question.session(session);
+        }
         let found = self
             .database
             .ask(messages::COLLECTION, async { question.await })
@@ -276,6 +280,7 @@ impl MessageSource for MongoSource {
             window: Window::default(),
             selection: Selection::All,
         };
+        self.database.look().await?;
         // An empty room ends before all messages.
         let mut last = self.edge(&query, -1).await?.unwrap_or(YEAR_1);
         self.each_undated(&query, |key| last = last.max(key.ts))
@@ -295,6 +300,8 @@ impl MessageSource for MongoSource {
         room: &RoomId,
         ids: &[String],
     ) -> Result<Box<dyn MessageCursor>, StoreError> {
+        // Somebody may have written them a moment ago.
+        self.database.look().await?;
         let (database, room, ids) = (self.database.clone(), room.clone(), ids.to_vec());
         Ok(cursor(move |batches| {
             messages::read_chosen(&database, &room, &ids, batches)

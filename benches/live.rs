@@ -1,0 +1,272 @@
+//! What a live database gives, and how much of it arrives: a plain loop of the driver that only counts bytes, our reader of
+//! messages, and whole exports as JSON by the real binary, one after the other so that a machine that changes its pace does so for
+//! all.
+//!
+//! `cargo xtask bench --live [--messages N,N] [--runs N]`, on the server of `EXPORT_ROOM_TEST_MONGODB_URI`, else on the one of
+//! the tests. Medians are printed: of seconds, and of this process's processor seconds.
+
+#![expect(clippy::print_stdout, reason = "prints a table")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a bench that fails has nothing to clean up"
+)]
+#![expect(clippy::cast_precision_loss, reason = "rates for people")]
+
+#[path = "../tests/support/generate.rs"]
+mod generate;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use bson::{Document, RawDocumentBuf, doc};
+use export_room::store::mongo::{Load, MongoDatabase, MongoSource};
+use export_room::store::{MessageQuery, MessageSource, RoomId, Selection, Window};
+use futures_util::StreamExt;
+use mongodb::{Client, Collection, IndexModel};
+
+/// Documents of one reply, as the product asks for them.
+const BATCH: u32 = 1000;
+
+/// What a run took.
+#[derive(Clone, Copy)]
+struct Cost {
+    seconds: f64,
+    processor: f64,
+    documents: u64,
+    bytes: u64,
+}
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let option = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1).cloned()
+    };
+    let sizes = option("--messages").unwrap_or_else(|| "100000,1000000".to_owned());
+    let runs: usize = option("--runs").map_or(3, |text| text.parse().unwrap());
+    let temporary = tempfile::tempdir().unwrap();
+    let mut process = None;
+    let server = std::env::var("EXPORT_ROOM_TEST_MONGODB_URI").unwrap_or_else(|_| {
+        let (address, started) = started(temporary.path());
+        process = Some(started);
+        address
+    });
+    println!(
+        "messages  what              messages/s    MB/s  seconds  processor seconds  of the loop"
+    );
+    for messages in sizes.split(',').map(|text| text.parse::<u64>().unwrap()) {
+        let name = format!("export_room_bench_{}_{messages}", std::process::id());
+        let (rest, options) = server.split_once('?').unwrap_or((&server, ""));
+        let address = format!("{}/{name}?{options}", rest.trim_end_matches('/'));
+        let client = Client::with_uri_str(&address).await.unwrap();
+        let database = client.database(&name);
+        let seconds = fill(&database, messages, temporary.path()).await;
+        println!(
+            "{messages:>8}  filled by us      {:>10.0}",
+            messages as f64 / seconds
+        );
+        let collection = database.collection("rocketchat_message");
+        let uri = address.clone().into();
+        let live = MongoDatabase::connect(&uri, Load::default()).await.unwrap();
+        let source = MongoSource::new(live);
+        let zip = temporary.path().join("out.zip");
+        let mut costs: [Vec<Cost>; 3] = Default::default();
+        for _ in 0..runs {
+            costs[0].push(plain(&collection).await);
+            costs[1].push(ours(&source).await);
+            costs[2].push(export(&address, &zip));
+        }
+        let names = [
+            "a plain loop",
+            "our reader",
+            "export as JSON",
+            "export as HTML",
+        ];
+        let mut of_loop = None;
+        for (name, costs) in names.into_iter().zip(costs) {
+            let median = |figure: fn(&Cost) -> f64| {
+                let mut figures: Vec<_> = costs.iter().map(figure).collect();
+                figures.sort_by(f64::total_cmp);
+                figures[figures.len() / 2]
+            };
+            let seconds = median(|cost| cost.seconds);
+            assert!(
+                costs.iter().all(|cost| cost.documents == messages),
+                "{name}"
+            );
+            println!(
+                "{messages:>8}  {name:<16}  {:>10.0}  {:>6.1}  {seconds:>7.2}  {:>17.2}  {:>11.2}",
+                messages as f64 / seconds,
+                costs[0].bytes as f64 / 1e6 / seconds,
+                median(|cost| cost.processor),
+                of_loop.get_or_insert(seconds).to_owned() / seconds,
+            );
+        }
+        database.drop().await.unwrap();
+    }
+}
+
+/// The server of the tests; it ends with this program.
+fn started(directory: &Path) -> (String, Child) {
+    let python = std::env::var_os("EXPORT_ROOM_PYTHON").expect("run it with `cargo xtask bench`");
+    let mut process = Command::new(python)
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/support/mongo_server.py"
+        ))
+        .arg(directory.join("storage"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut port = String::new();
+    let mut said = BufReader::new(process.stdout.take().unwrap());
+    said.read_line(&mut port).unwrap();
+    (format!("mongodb://127.0.0.1:{}", port.trim()), process)
+}
+
+/// Writes the generated room; seconds.
+async fn fill(database: &mongodb::Database, messages: u64, directory: &Path) -> f64 {
+    let dump = directory.join(format!("dump-{messages}"));
+    generate::dump(&dump, messages).unwrap();
+    let keys = doc! {"rid": 1, "ts": 1, "_updatedAt": 1};
+    let index = IndexModel::builder().keys(keys).build();
+    let collection = database.collection::<Document>("rocketchat_message");
+    collection.create_index(index).await.unwrap();
+    let begun = Instant::now();
+    for file in std::fs::read_dir(dump.join("rocketchat")).unwrap() {
+        let path = file.unwrap().path();
+        let Some(name) = path
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .strip_suffix(".bson")
+        else {
+            continue;
+        };
+        let collection = database.collection::<RawDocumentBuf>(name);
+        let mut file = BufReader::new(File::open(&path).unwrap());
+        let mut some = Vec::new();
+        loop {
+            let mut length = [0; 4];
+            let more = file.read_exact(&mut length).is_ok();
+            if more {
+                let size = usize::try_from(u32::from_le_bytes(length)).unwrap();
+                let mut document = vec![0; size];
+                document[..4].copy_from_slice(&length);
+                file.read_exact(&mut document[4..]).unwrap();
+                some.push(RawDocumentBuf::from_bytes(document).unwrap());
+            }
+            if some.len() == 5000 || !more && !some.is_empty() {
+                collection.insert_many(&some).await.unwrap();
+                some.clear();
+            }
+            if !more {
+                break;
+            }
+        }
+    }
+    begun.elapsed().as_secs_f64()
+}
+
+/// The driver alone: the same question, whole replies, and the bytes of their documents.
+async fn plain(collection: &Collection<RawDocumentBuf>) -> Cost {
+    let meter = Meter::start();
+    let question = collection
+        .find(doc! {"rid": generate::ROOM})
+        .sort(doc! {"ts": 1})
+        .batch_size(BATCH);
+    let mut cursor = question.batch().await.unwrap();
+    let (mut documents, mut bytes) = (0, 0);
+    while let Some(reply) = cursor.next().await {
+        for document in reply.unwrap().doc_slices().unwrap() {
+            let bson::RawBsonRef::Document(document) = document.unwrap() else {
+                panic!("no document");
+            };
+            documents += 1;
+            bytes += document.as_bytes().len() as u64;
+        }
+    }
+    meter.stop(documents, bytes)
+}
+
+/// Our reader: in order, each message once, and able to go on after a lost cursor.
+async fn ours(source: &MongoSource) -> Cost {
+    let meter = Meter::start();
+    let query = MessageQuery {
+        room: RoomId(generate::ROOM.to_owned()),
+        window: Window::default(),
+        selection: Selection::All,
+    };
+    let mut cursor = source.messages(&query).await.unwrap();
+    let (mut documents, mut bytes) = (0, 0);
+    while let Some(batch) = cursor.next_batch().await.unwrap() {
+        for document in batch.docs() {
+            documents += 1;
+            bytes += document.len() as u64;
+        }
+    }
+    meter.stop(documents, bytes)
+}
+
+/// A whole export by the real binary, without files. HTML asks for replies first, which takes the server of the tests, that
+/// looks through all messages for them, many times as long as giving them.
+fn export(address: &str, zip: &Path) -> Cost {
+    let meter = Meter::start();
+    let output = Command::new(env!("CARGO_BIN_EXE_export-room"))
+        .args(["export", "--workspace", address, "--room", generate::NAME])
+        .args(["--format", "json", "--force", "--no-attachments"])
+        .args(["--progress", "json", "-o"])
+        .arg(zip)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{text}");
+    let line: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let number = |key: &str| line[key].as_u64().unwrap();
+    Cost {
+        seconds: line["seconds"].as_f64().unwrap(),
+        ..meter.stop(number("messages"), number("bytes"))
+    }
+}
+
+/// Measures what is done until it is stopped, by this process and those that it has waited for.
+struct Meter {
+    started: Instant,
+    processor: f64,
+}
+
+impl Meter {
+    fn start() -> Self {
+        Self {
+            processor: processor_seconds(),
+            started: Instant::now(),
+        }
+    }
+
+    fn stop(&self, documents: u64, bytes: u64) -> Cost {
+        Cost {
+            seconds: self.started.elapsed().as_secs_f64(),
+            processor: processor_seconds() - self.processor,
+            documents,
+            bytes,
+        }
+    }
+}
+
+/// `proc_pid_stat(5)`: `utime`, `stime`, `cutime` and `cstime` are the fields 14 to 17, in hundredths of a second.
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // The second field is the program's name in parentheses and may hold anything.
+    let fields = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace();
+    let ticks = fields.skip(11).take(4);
+    ticks
+        .map(|ticks| ticks.parse::<f64>().unwrap())
+        .sum::<f64>()
+        / 100.0
+}
