@@ -127,22 +127,38 @@ pub struct EmailExportWork {
 impl EmailExportWork {
     /// The mails of the export with this id.
     pub fn mails(&self, export: &JobId) -> Vec<(JobId, MessagesMailWork)> {
-        let mail = |number: usize, recipient| {
-            (
-                JobId(format!("{export}-mail-{number}")),
-                MessagesMailWork {
-                    export: export.clone(),
-                    recipient,
-                },
-            )
-        };
         if self.together {
-            return vec![mail(1, None)];
+            return vec![mail(export, 1, None)];
         }
         (0..self.recipients.len())
-            .map(|index| mail(index + 1, Some(index)))
+            .map(|index| mail(export, index + 1, Some(index)))
             .collect()
     }
+
+    /// The mail to one of several recipients whom the server could not take when it took the others' common mail.
+    pub fn late_mail(&self, export: &JobId, recipient: usize) -> (JobId, MessagesMailWork) {
+        mail(export, recipient + 2, Some(recipient))
+    }
+
+    /// All mails that the export may have had, late ones as well.
+    pub fn possible_mails(&self, export: &JobId) -> Vec<(JobId, MessagesMailWork)> {
+        let mut mails = self.mails(export);
+        if self.together {
+            let late = (0..self.recipients.len()).map(|one| self.late_mail(export, one));
+            mails.extend(late);
+        }
+        mails
+    }
+}
+
+fn mail(export: &JobId, number: usize, recipient: Option<usize>) -> (JobId, MessagesMailWork) {
+    (
+        JobId(format!("{export}-mail-{number}")),
+        MessagesMailWork {
+            export: export.clone(),
+            recipient,
+        },
+    )
 }
 
 /// One mail of an export by mail.

@@ -26,6 +26,7 @@ use tokio::sync::Mutex;
 
 use self::mime::Head;
 use self::paper::Paper;
+pub use self::smtp::NotTaken;
 use crate::config::{self, Transport};
 use crate::store::StoreError;
 use crate::store::directory::{Directory, Settings, User};
@@ -50,8 +51,8 @@ pub struct Mail {
 /// What became of a mail that was handed over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Handed {
-    /// Recipients that the server refused while it took others, each with its words.
-    pub refused: Vec<(String, String)>,
+    /// Recipients that the server did not take while it took others.
+    pub refused: Vec<NotTaken>,
     /// The file, when there is no server.
     pub file: Option<PathBuf>,
 }
@@ -179,7 +180,7 @@ impl Mailer {
             Some(sender) => sender,
             None => nobody(&mail.message_id),
         };
-        let headers = head(mail, &from)?;
+        let mut headers = head(mail, &from)?;
         let server = match route.way {
             Way::Outbox => {
                 let name = format!("{}.eml", mime::word(&mail.message_id));
@@ -213,6 +214,15 @@ impl Mailer {
             }
             _ => smtp::connect(&server).await?,
         };
+        // Answers can wait for a better server; the mail cannot.
+        let is_foreign = |address: &Address| !address.address.is_ascii();
+        if mail.reply_to.as_ref().is_some_and(is_foreign) && !smtp::takes_any_script(&connection) {
+            let mail = Mail {
+                reply_to: None,
+                ..mail.clone()
+            };
+            headers = head(&mail, &from)?;
+        }
         let pieces = [headers.as_bytes(), &mail.content];
         let refused = smtp::send(&server, &mut connection, &from.email, &to, &pieces).await?;
         if route.pool {

@@ -20,7 +20,7 @@ use crate::app::{App, Service, host};
 use crate::config::Attach;
 use crate::mail::messages::{Composed, Order, Reader, Which, compose};
 use crate::mail::recipients::{Recipients, resolve};
-use crate::mail::{Address, Mail, mime, recipient};
+use crate::mail::{Address, Mail, NotTaken, mime, recipient};
 use crate::random;
 use crate::store::directory::{LoginName, User, UserId};
 
@@ -201,7 +201,7 @@ async fn hand_over(
                     number + 1
                 )
             })?;
-        for (address, words) in &handed.refused {
+        for NotTaken { address, words, .. } in &handed.refused {
             eprintln!("refused: {address}: {words}");
         }
         let names: Vec<_> = mail.to.iter().map(|to| to.address.as_str()).collect();

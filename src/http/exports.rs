@@ -320,7 +320,7 @@ pub async fn cancel(
     if let (Some(Work::EmailExport(work)), Some(CancelOutcome::Ended(JobState::Done))) =
         (&job.work, &outcome)
     {
-        for (mail, _) in work.mails(&job.id) {
+        for (mail, _) in work.possible_mails(&job.id) {
             if let Some(stopped @ (CancelOutcome::Cancelled | CancelOutcome::Requested)) =
                 queue.cancel(&mail, now).await?
             {
@@ -372,7 +372,7 @@ pub async fn delete(
     let mail = job.id.of_mail();
     service.queue.cancel(&mail, service.clock.now()).await?;
     if let Some(Work::EmailExport(work)) = &job.work {
-        for (mail, _) in work.mails(&job.id) {
+        for (mail, _) in work.possible_mails(&job.id) {
             service.queue.cancel(&mail, service.clock.now()).await?;
             service.queue.remove(&mail).await?;
         }
@@ -495,7 +495,7 @@ async fn show_mails(
 ) -> Result<(), ApiError> {
     let (mut open, mut failed, mut cancelled) = (false, false, false);
     let export = JobId(shown.id.clone());
-    for (id, mail) in work.mails(&export) {
+    for (id, mail) in work.possible_mails(&export) {
         // Those that ended long ago are forgotten.
         let Some(job) = http.service.queue.job(&id).await? else {
             continue;

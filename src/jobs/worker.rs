@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::steps::{self, Step};
 use super::{
-    Claim, Claimed, EmailExportWork, Failure, Fence, Job, JobError, JobProgress, JobState, NewJob,
-    Outcome, QueueError, Renewal, Settlement, Work,
+    Claim, Claimed, Failure, Fence, Job, JobError, JobId, JobProgress, JobState, MessagesMailWork,
+    NewJob, Outcome, QueueError, Renewal, Settlement, Work,
 };
 use crate::app::Service;
 use crate::export;
@@ -424,16 +424,17 @@ async fn carry_out(
             export::job::run(&service, &job, &fence, work, progress, stop).await
         }
         Some(Work::ReadyMail(work)) => {
-            let sent = async { Ok(send_notice(&service, &job, work).await?) };
-            deliver(&job, stop, Box::pin(sent)).await
+            let sent = async { Ok((send_notice(&service, &job, work).await?, Vec::new())) };
+            deliver(&service, &job, stop, Box::pin(sent)).await
         }
         Some(Work::MessagesMail(work)) => {
-            deliver(&job, stop, Box::pin(send_messages(&service, &job, work))).await
+            let sent = Box::pin(send_messages(&service, &job, work));
+            deliver(&service, &job, stop, sent).await
         }
         Some(Work::EmailExport(work)) => Ok(Settlement::Done {
             outcome: Outcome::default(),
             file: None,
-            then: mails(&service, &job, work),
+            then: mails(&service, &job, work.mails(&job.id)),
         }),
         None => {
             tracing::error!(job = job.id.0, "what is to be done cannot be read");
@@ -444,15 +445,18 @@ async fn carry_out(
 
 /// Waits for a mail to be sent, or for the wish to stop.
 async fn deliver(
+    service: &Service,
     job: &Job,
     stop: CancellationToken,
-    sent: impl Future<Output = Result<Outcome, Undelivered>>,
+    sent: impl Future<Output = Result<(Outcome, Vec<(JobId, MessagesMailWork)>), Undelivered>>,
 ) -> Result<Settlement, Failure> {
     let sent = tokio::select! {
+        // A mail that is sent is not sent again because of a wish that came too late.
+        biased;
         sent = sent => sent,
         () = stop.cancelled() => return Err(Failure::Cancelled),
     };
-    let outcome = sent.map_err(|error| {
+    let (outcome, late) = sent.map_err(|error| {
         let told = chain(&error);
         tracing::warn!(
             job = job.id.0,
@@ -470,14 +474,14 @@ async fn deliver(
     Ok(Settlement::Done {
         outcome,
         file: None,
-        then: Vec::new(),
+        then: mails(service, job, late),
     })
 }
 
-/// The jobs of the mails of an export by mail.
-fn mails(service: &Service, job: &Job, work: &EmailExportWork) -> Vec<NewJob> {
+/// The jobs of mails that a job makes.
+fn mails(service: &Service, job: &Job, mails: Vec<(JobId, MessagesMailWork)>) -> Vec<NewJob> {
     let now = service.clock.now();
-    work.mails(&job.id)
+    mails
         .into_iter()
         .map(|(id, work)| NewJob {
             id,

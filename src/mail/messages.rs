@@ -11,6 +11,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use transcript::DocBatch;
 use transcript::bson::id_text;
+use transcript::locale::Locale;
 use transcript::mail::ThreadRoot;
 use transcript::mail::html::MailHtml;
 use transcript::mail::text::PlainText;
@@ -24,6 +25,7 @@ use transcript::texts::filled;
 use super::dates::{Dates, zone_of_user};
 use super::mime::{self, Base64Lines, Part};
 use super::paper::{Paper, fill};
+use super::recipients::{Recipient, is_allowed};
 use super::texts::Texts;
 use super::{Address, Handed, Mail, MailError, recipient};
 use crate::access::Decision;
@@ -36,7 +38,9 @@ use crate::export::file::FileExport;
 use crate::export::markup;
 use crate::export::progress::Progress;
 use crate::export::request::{ExportRequest, Format};
-use crate::jobs::{Job, JobError, MessagesMailWork, Outcome, QueueError, Work};
+use crate::jobs::{
+    EmailExportWork, Job, JobError, JobId, MessagesMailWork, Outcome, QueueError, Work,
+};
 use crate::store::chosen::ChosenMessages;
 use crate::store::directory::User;
 use crate::store::{MessageQuery, MessageSource, RoomId, Selection, StoreError, Window};
@@ -67,6 +71,8 @@ pub struct Reader {
     pub texts: &'static Texts,
     /// The language's dates in the reader's zone.
     pub dates: Dates,
+    /// The language of pages.
+    pub locale: Locale,
 }
 
 impl Reader {
@@ -82,6 +88,7 @@ impl Reader {
         Self {
             texts: Texts::of(language),
             dates: Dates::new(language, zone),
+            locale: Locale::of(language).unwrap_or_default(),
         }
     }
 }
@@ -241,6 +248,14 @@ pub async fn compose(service: &Service, order: &Order<'_>) -> Result<Composed, C
         Attach::Files | Attach::None => letter.files = letter.left_out(),
     }
     let (text, html) = letter.write();
+    let attached: u64 = parts
+        .iter()
+        .map(|part| part.lines.len() as u64 + mime::PART_HEAD)
+        .sum();
+    // Lines about files came after what was estimated for them.
+    if encoded(&text) + html.as_deref().map_or(0, encoded) + attached > limit {
+        return Err(ComposeError::TooLarge(limit));
+    }
     let subject = subject(order, &config.subject, paper.site_name());
     drop(letter);
     Ok(Composed {
@@ -351,7 +366,11 @@ impl Letter<'_> {
             .filter(|message| message.get(Field::Tcount).is_some())
             .map(|message| (message.id(), thread_root(message, EXCERPT)))
             .collect();
+        let [header, footer] = self.paper.text_frame(order.recipient);
         let mut text = PlainText::default();
+        if !header.is_empty() {
+            text.out.extend([&*header, "\n"]);
+        }
         text.out.extend([&*heading, "\n"]);
         if let Some(by) = &by {
             text.out.extend([by, "\n"]);
@@ -383,7 +402,7 @@ impl Letter<'_> {
             text.out.extend([remark, "\n"]);
         }
         let sent_by = filled(texts.sent_by, &[self.paper.site_name()]);
-        text.out.extend(["\n-- \n", &sent_by, "\n"]);
+        text.out.extend(["\n-- \n", &sent_by, "\n", &footer]);
         let html = html.map(|mut html| {
             html.remarks(&remarks);
             self.paper.html(texts, &heading, &html.out, order.recipient)
@@ -551,7 +570,7 @@ async fn zip(service: &Service, order: &Order<'_>, space: u64) -> Result<Zip, Co
         raw: false,
         search: false,
         zone: order.reader.dates.zone().clone(),
-        locale: transcript::locale::Locale::default(),
+        locale: order.reader.locale,
         style: None,
         exported_by: None,
         level: service.config.export.level,
@@ -633,12 +652,20 @@ impl From<StoreError> for Undelivered {
     }
 }
 
-/// Writes and sends one mail of an accepted export by e-mail.
-pub async fn send_messages(
+/// What is to be sent, by whom, from which room and to whom.
+struct Permitted {
+    request: EmailExportWork,
+    owner: User,
+    room: RoomInfo,
+    to: Vec<Address>,
+}
+
+/// Looks once more whether a mail of an accepted export may be sent.
+async fn permitted(
     service: &Service,
     job: &Job,
     work: &MessagesMailWork,
-) -> Result<Outcome, Undelivered> {
+) -> Result<Permitted, Undelivered> {
     let gone = |code: &str, message: &str| Undelivered::Said(JobError::new(code, message));
     let export = match service.queue.job(&work.export).await {
         Ok(export) => export,
@@ -668,6 +695,15 @@ pub async fn send_messages(
     };
     let owner = service.directory.user(&job.owner).await?;
     let owner = owner.filter(|owner| owner.active).ok_or_else(not_allowed)?;
+    let forbidden = to
+        .iter()
+        .any(|to| !is_allowed(&service.config.mail, Some(&owner), &to.address));
+    if forbidden {
+        return Err(gone(
+            "recipient-not-allowed",
+            "Mail to this recipient is not allowed here any more.",
+        ));
+    }
     let rid = RoomId(request.rid.clone());
     let room = match service.access().may_export(&owner, &rid).await? {
         Decision::Allowed { room, by_override } => {
@@ -690,6 +726,27 @@ pub async fn send_messages(
             request.rid
         ))
     })?;
+    Ok(Permitted {
+        request,
+        owner,
+        room,
+        to,
+    })
+}
+
+/// Writes and sends one mail of an accepted export by e-mail. Beside what became of it: the mails to those of several
+/// recipients whom the server will perhaps take later.
+pub async fn send_messages(
+    service: &Service,
+    job: &Job,
+    work: &MessagesMailWork,
+) -> Result<(Outcome, Vec<(JobId, MessagesMailWork)>), Undelivered> {
+    let Permitted {
+        request,
+        owner,
+        room,
+        to,
+    } = permitted(service, job, work).await?;
     let reader = service.reader(Some(&owner)).await?;
     let order = Order {
         id: &job.id.0,
@@ -719,23 +776,33 @@ pub async fn send_messages(
         content,
     };
     let handed = service.mailer.send(&mail).await?;
-    Ok(Outcome {
+    let later = handed.refused.iter().filter(|one| one.later);
+    let later = later.filter_map(|late| {
+        let same = |to: &Recipient| to.address == late.address;
+        request.recipients.iter().position(same)
+    });
+    let later = later
+        .map(|one| request.late_mail(&work.export, one))
+        .collect();
+    let outcome = Outcome {
         report: Some(report(&mail, counts, &handed, &request.recipients)),
         ..Outcome::default()
-    })
+    };
+    Ok((outcome, later))
 }
 
 fn report(
     mail: &Mail,
     counts: Counts,
     handed: &Handed,
-    recipients: &[super::recipients::Recipient],
+    recipients: &[Recipient],
 ) -> serde_json::Value {
     // Users are told by the names that they were asked for with.
     let refused: Vec<_> = handed
         .refused
         .iter()
-        .filter_map(|(address, _)| recipients.iter().find(|to| to.address == *address))
+        .filter(|refused| !refused.later)
+        .filter_map(|refused| recipients.iter().find(|to| to.address == refused.address))
         .map(|to| &to.asked)
         .collect();
     serde_json::json!({

@@ -100,10 +100,20 @@ pub(crate) fn archived_head(
     Ok(())
 }
 
-/// A text for a header: on one line, and nothing in it passes for an encoded word (RFC 2047 §2), which the library would
+/// Characters of a subject or a name in a header. A line has at most 998 bytes (RFC 5322 §2.1.1), and cannot be broken
+/// where no blank is.
+const LONGEST: usize = 250;
+
+/// A text for a header: on one line of bounded length, and nothing in it passes for an encoded word (RFC 2047 §2), which the library would
 /// write as it is and readers would decode.
 fn in_header(text: &str) -> String {
-    words::one_line(text).replace("=?", "= ?")
+    let line = words::one_line(text);
+    let (mut shown, cut) = match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => (line[..end].to_owned(), "…"),
+        None => (line, ""),
+    };
+    shown.push_str(cut);
+    shown.replace("=?", "= ?")
 }
 
 /// Whether this can stand between the brackets of a `Message-ID`.

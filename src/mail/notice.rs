@@ -94,12 +94,13 @@ pub async fn send_notice(
     let subject = letter.subject();
     let html = (!paper.plain)
         .then(|| paper.html(reader.texts, &subject, letter.html().as_bytes(), Some(&to)));
+    let frame = paper.text_frame(Some(&to));
     let mail = Mail {
         to: vec![to],
         reply_to: None,
         message_id: format!("{}@{}", mime::word(&job.id.0), mime::word(host(&site))),
         date: service.clock.now(),
-        content: mime::content(&job.id.0, &letter.text(), html.as_deref(), Vec::new()),
+        content: mime::content(&job.id.0, &letter.text(frame), html.as_deref(), Vec::new()),
         subject,
     };
     service.mailer.send(&mail).await?;
@@ -217,9 +218,11 @@ impl Letter<'_> {
         filled(template, &[&self.room])
     }
 
-    fn text(&self) -> String {
+    fn text(&self, [header, footer]: [String; 2]) -> String {
         let texts = self.reader.texts;
-        let mut text = format!("{}\n\n", self.title());
+        let mut text = header;
+        text.extend(if text.is_empty() { [""] } else { ["\n"] });
+        text.extend([&*self.title(), "\n\n"]);
         match &self.ended {
             Ended::Ready { link, size } => {
                 text.extend([
@@ -235,6 +238,9 @@ impl Letter<'_> {
         }
         for (name, value) in &self.facts {
             text.extend([name, ": ", value, "\n"]);
+        }
+        if !footer.is_empty() {
+            text.extend(["\n-- \n", &footer]);
         }
         text
     }

@@ -146,7 +146,7 @@ async fn find(directory: &dyn Directory, name: &str) -> Result<Option<User>, Sto
 }
 
 /// Whether the operator allows mail to this address.
-fn is_allowed(config: &config::Mail, requester: Option<&User>, address: &str) -> bool {
+pub(super) fn is_allowed(config: &config::Mail, requester: Option<&User>, address: &str) -> bool {
     if config.self_only {
         let own = requester.into_iter().flat_map(|user| &user.emails);
         return own
@@ -154,19 +154,25 @@ fn is_allowed(config: &config::Mail, requester: Option<&User>, address: &str) ->
             .filter_map(|email| super::address(&email.address))
             .any(|own| own.to_string() == address);
     }
-    let domains = config.domains();
-    let Some((_, domain)) = address.rsplit_once('@') else {
+    if config.domains.trim().is_empty() {
+        return true;
+    }
+    let Some((local, domain)) = address.rsplit_once('@') else {
         return false;
     };
-    domains.is_empty()
-        || domains
-            .iter()
-            .any(|allowed| match allowed.strip_prefix('.') {
-                Some(parent) => domain
-                    .strip_suffix(parent)
-                    .is_some_and(|rest| rest.ends_with('.')),
-                None => domain == allowed,
-            })
+    // By these some servers send on to another domain.
+    if local.contains(['@', '%', '!']) {
+        return false;
+    }
+    config
+        .domains()
+        .iter()
+        .any(|allowed| match allowed.strip_prefix('.') {
+            Some(parent) => domain
+                .strip_suffix(parent)
+                .is_some_and(|rest| rest.ends_with('.')),
+            None => domain == allowed,
+        })
 }
 
 #[cfg(test)]
@@ -198,8 +204,19 @@ mod tests {
             ("a@www.xn--bcher-kva.example", true),
             ("a@example.com", false),
             ("\"a@example.org\"@example.com", false),
+            ("\"a@example.com\"@example.org", false),
+            ("a%example.com@example.org", false),
+            ("example.com!a@example.org", false),
         ] {
             assert_eq!(is_allowed(&config, None, address), allowed, "{address}");
+        }
+        for (domains, allowed) in [("", true), (" ", true), (",", false), ("no domain", false)] {
+            let config = self::config(&[("mail.domains", domains)]);
+            assert_eq!(
+                is_allowed(&config, None, "a@example.org"),
+                allowed,
+                "{domains:?}"
+            );
         }
     }
 }

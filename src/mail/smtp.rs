@@ -26,6 +26,10 @@ const PIECE: usize = 64 << 10;
 /// Bytes per second that a server takes at least; a slower one has failed.
 const SLOWEST: u64 = 16 << 10;
 
+/// How long a server may take to say that it has a whole mail: it looks for viruses first, and to give up means that the
+/// mail is sent twice (RFC 5321 §4.5.3.2.6).
+const ACCEPTING: Duration = Duration::from_mins(10);
+
 /// Answers to a mail that say that it came without the login or the encryption that the server wants (RFC 4954 §6,
 /// RFC 3207 §4): about the set-up, not about the mail.
 const NOT_LET_IN: u16 = 530;
@@ -190,15 +194,33 @@ pub(super) async fn quit(server: &Server, mut connection: Connection) {
     let _ = Box::pin(server.step(connection.quit())).await;
 }
 
-/// Sends a mail that is in several pieces. Recipients that the server refused while it took others are told, each with the
-/// server's words. After an error the connection is of no use any more.
+/// Whether the server takes addresses beyond ASCII (RFC 6531).
+pub(super) fn takes_any_script(connection: &Connection) -> bool {
+    connection
+        .server_info()
+        .supports_feature(Extension::SmtpUtfEight)
+}
+
+/// A recipient that the server did not take while it took others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotTaken {
+    /// The address.
+    pub address: String,
+    /// The server's words.
+    pub words: String,
+    /// Whether it may take the recipient later (4xx).
+    pub later: bool,
+}
+
+/// Sends a mail that is in several pieces. Recipients that the server did not take while it took others are told. After an
+/// error the connection is of no use any more.
 pub(super) async fn send(
     server: &Server,
     connection: &mut Connection,
     from: &Address,
     to: &[Address],
     pieces: &[&[u8]],
-) -> Result<Vec<(String, String)>, MailError> {
+) -> Result<Vec<NotTaken>, MailError> {
     let sent = Box::pin(converse(server, connection, from, to, pieces)).await;
     if sent.is_err() {
         let _ = server.in_time(connection.abort()).await;
@@ -212,28 +234,28 @@ async fn converse(
     from: &Address,
     to: &[Address],
     pieces: &[&[u8]],
-) -> Result<Vec<(String, String)>, MailError> {
+) -> Result<Vec<NotTaken>, MailError> {
     let mut parameters = Vec::new();
     let beyond_ascii = to
         .iter()
         .chain([from])
         .find(|address| !AsRef::<str>::as_ref(*address).is_ascii());
-    if let Some(address) = beyond_ascii {
-        if !connection
-            .server_info()
-            .supports_feature(Extension::SmtpUtfEight)
-        {
-            return Err(MailError::Unusable(format!(
-                "the address `{address}` needs a mail server with SMTPUTF8, which {}:{} is not",
-                server.host, server.port
-            )));
-        }
+    if let Some(address) = beyond_ascii
+        && !takes_any_script(connection)
+    {
+        return Err(MailError::Unusable(format!(
+            "the address `{address}` needs a mail server with SMTPUTF8, which {}:{} is not",
+            server.host, server.port
+        )));
+    }
+    // Other headers than those of the recipients may have such addresses as well.
+    if beyond_ascii.is_some() || !pieces.first().is_some_and(|head| head.is_ascii()) {
         parameters.push(MailParameter::SmtpUtfEight);
     }
     let answer = server.in_time(connection.command(Mail::new(Some(from.clone()), parameters)));
     answer.await?.map_err(|error| server.failed(&error))?;
     let mut refused = Vec::new();
-    let mut worst = None;
+    let mut decides: Option<Error> = None;
     for address in to {
         let answer = server.in_time(connection.command(Rcpt::new(address.clone(), Vec::new())));
         if let Err(error) = answer.await? {
@@ -241,17 +263,25 @@ async fn converse(
             if error.status().is_none() {
                 return Err(server.failed(&error));
             }
-            refused.push((address.to_string(), words::one_line(&error.to_string())));
-            worst = Some(error);
+            let later = !error.is_permanent();
+            refused.push(NotTaken {
+                address: address.to_string(),
+                words: words::one_line(&error.to_string()),
+                later,
+            });
+            // As long as one may be taken later, nothing is final.
+            if later || decides.is_none() {
+                decides = Some(error);
+            }
         }
     }
-    if let Some(error) = worst.filter(|_| refused.len() == to.len()) {
+    if let Some(error) = decides.filter(|_| refused.len() == to.len()) {
         return Err(server.failed(&error));
     }
     let answer = server.in_time(connection.command(Data));
     answer.await?.map_err(|error| server.failed(&error))?;
     let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
-    let time = server.timeout + Duration::from_secs(bytes as u64 / SLOWEST);
+    let time = ACCEPTING.max(server.timeout) + Duration::from_secs(bytes as u64 / SLOWEST);
     let pieces = pieces.iter().flat_map(|piece| piece.chunks(PIECE));
     let answer = server.within(time, connection.message_iter(pieces));
     answer.await?.map_err(|error| server.failed(&error))?;

@@ -511,6 +511,100 @@ fn one_of_several_who_is_refused_does_not_keep_the_others_from_their_mail() {
 }
 
 #[test]
+fn one_of_several_whom_the_server_cannot_take_now_gets_a_mail_of_his_own() {
+    let mailbox = MailServer::start(&["--later-one", "bob@example.org"]);
+    let server = with_mailbox(&mailbox, &["mail.together=true"]);
+    let id = accepted(&server, &ask(&json!({"toUsers": ["bob"]})));
+    let export = server.ended(ADMIN, &id);
+    assert_eq!(export["state"], "done", "{export}");
+    assert_eq!(export["mails"][0]["report"]["refused"], json!([]));
+    assert_eq!(export["mails"][1]["to"], json!(["bob"]));
+    for (number, to) in [(1, "ann@example.org"), (2, "bob@example.org")] {
+        assert_eq!(mailbox.mail(number)["headers"]["x-envelope-to"], to);
+    }
+    assert_eq!(mailbox.count(), 2);
+}
+
+#[test]
+fn an_operator_may_want_no_html() {
+    let mailbox = MailServer::start(&[]);
+    let home = changed_home(|dump| {
+        rich(dump);
+        for (id, value) in [
+            ("email_plain_text_only", Bson::Boolean(true)),
+            ("Email_Footer", "<p>ACME".into()),
+        ] {
+            dump.add("rocketchat_settings", &doc! {"_id": id, "value": value});
+        }
+    });
+    let port = format!("mail.port={}", mailbox.port);
+    let server = Server::start_in(
+        home,
+        &["mail.host=127.0.0.1", &port, "mail.from=chat@example.org"],
+    );
+    let id = accepted(&server, &ask(&json!({"messages": ["m1", "m5"]})));
+    assert_eq!(server.ended(ADMIN, &id)["state"], "done");
+    let mail = mailbox.mail(1);
+    check_form(&mail);
+    assert_eq!(mail["parts"]["text/html"], Value::Null, "{mail}");
+    assert!(
+        mail["parts"]["text/plain"]
+            .as_str()
+            .unwrap()
+            .trim_end()
+            .ends_with("ACME"),
+        "{mail}"
+    );
+    // The picture has no text to stand in.
+    assert_eq!(mail["files"][0]["name"], "sunset ☀ & -sea-.png");
+}
+
+#[test]
+fn a_server_that_takes_its_time_gets_a_mail_once() {
+    let mailbox = MailServer::start(&["--late", "3"]);
+    let server = with_mailbox(&mailbox, &["mail.timeout=1s"]);
+    let id = accepted(&server, &ask(&json!({})));
+    let export = server.ended(ADMIN, &id);
+    assert_eq!(export["state"], "done", "{export}");
+    assert_eq!(mailbox.count(), 1);
+}
+
+#[test]
+fn headers_have_legal_lines_and_characters_that_the_server_takes() {
+    for (options, answers) in [(&[][..], None), (&["--utf8"], Some("dörte@example.org"))] {
+        let mailbox = MailServer::start(options);
+        let home = changed_home(|dump| {
+            rich(dump);
+            dump.add("users", &doc! {
+                "_id": "doerte", "username": "doerte", "name": "n".repeat(995), "active": true, "type": "user", "roles": ["admin", "user"],
+                "emails": [{"address": "dörte@example.org", "verified": true}],
+                "services": {"resume": {"loginTokens": [{"hashedToken": hash("token"), "when": DateTime::from_millis(4_070_908_800_000)}]}},
+            });
+            dump.add("rocketchat_subscription", &doc! {"_id": "doerte", "rid": "GENERAL", "t": "c", "u": {"_id": "doerte"}, "open": true});
+        });
+        let port = format!("mail.port={}", mailbox.port);
+        let server = Server::start_in(
+            home,
+            &["mail.host=127.0.0.1", &port, "mail.from=chat@example.org"],
+        );
+        let doerte = ("doerte", "token");
+        let body = ask(&json!({"subject": "x".repeat(1000)}));
+        let answer = server.post(PATH, Some(doerte), &body);
+        let location = answer.header("location").unwrap();
+        let export = server.ended(doerte, location.rsplit('=').next().unwrap());
+        assert_eq!(export["state"], "done", "{export}");
+        let mail = mailbox.mail(1);
+        check_form(&mail);
+        let reply = mail["headers"]["reply-to"].as_str();
+        assert_eq!(
+            reply.is_some_and(|reply| reply.contains("dörte@example.org")),
+            answers.is_some(),
+            "{reply:?}"
+        );
+    }
+}
+
+#[test]
 fn addresses_of_all_scripts_are_reached_where_the_server_can() {
     let ask = ask(&json!({"toEmails": ["dörte@Sörensen.example", "ann@bücher.example"]}));
     let mailbox = MailServer::start(&["--utf8"]);
@@ -560,7 +654,10 @@ fn what_people_write_changes_nothing_but_what_is_shown() {
                 "Email_Header",
                 "<html><head></head><body>[Site_Name] __fname__<img src=\"https://x.example/logo.png\" alt=\"Logo\">",
             ),
-            ("Email_Footer", "<i>[Site_URL_Slash]</i></body></html>"),
+            (
+                "Email_Footer",
+                "<i>[Site_URL_Slash]</i><p>Imprint:<br>ACME</body></html>",
+            ),
             ("Site_Name", "Chat & <Co>"),
         ] {
             dump.add("rocketchat_settings", &doc! {"_id": id, "value": value});
@@ -608,7 +705,12 @@ fn what_people_write_changes_nothing_but_what_is_shown() {
                 .trim()
                 .to_owned(),
         };
-        assert_eq!(shown, format!("Chat & <Co>: {expected}"));
+        // Headers are cut after 250 characters.
+        let mut expected = format!("Chat & <Co>: {expected}");
+        if let Some((end, _)) = expected.char_indices().nth(250) {
+            expected.replace_range(end.., "…");
+        }
+        assert_eq!(shown, expected);
         let text = mail["parts"]["text/plain"].as_str().unwrap();
         let indented = lines("  ", long.lines().map(str::to_owned));
         assert!(text.contains(&indented));
@@ -619,6 +721,9 @@ fn what_people_write_changes_nothing_but_what_is_shown() {
             "{text}"
         );
         assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{text}");
+        // The operator's frame is in the text as well.
+        assert!(text.starts_with("Chat & <Co>\n\n"), "{text}");
+        assert!(text.trim_end().ends_with("/\nImprint:\nACME"), "{text}");
         let html = mail["parts"]["text/html"].as_str().unwrap();
         assert!(
             html.contains(

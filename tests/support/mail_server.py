@@ -11,6 +11,8 @@ envelope in headers in front (X-Envelope-From, X-Envelope-To, X-Encrypted, X-Use
 --later N    answer 451 to the first N mails
 --refuse     answer 550 to every recipient
 --refuse-one ADDRESS  answer 550 to this one
+--later-one ADDRESS  answer 450 to this one, the first time
+--late SECONDS  take mails, and say so only after a while
 --die N      close the first N connections in the middle of DATA
 --utf8       know SMTPUTF8
 --stall      say yes to STARTTLS, and nothing from then on
@@ -50,11 +52,15 @@ class Post:
     def __init__(self, options):
         self.options = options
         self.later = options.later
+        self.later_one = options.later_one
         self.die = options.die
         self.connections = 0
         self.accepted = 0
 
     async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
+        if address == self.later_one:
+            self.later_one = None
+            return "450 4.2.0 greylisted"
         if self.options.refuse or address == self.options.refuse_one:
             return "550 5.1.1 nobody of this name here"
         envelope.rcpt_tos.append(address)
@@ -77,6 +83,7 @@ class Post:
         whole.write_bytes("\r\n".join(head).encode() + b"\r\n" + envelope.original_content)
         # Who looks into the directory sees whole mails only.
         whole.rename(directory / f"{self.accepted}.eml")
+        await asyncio.sleep(self.options.late)
         return "250 OK"
 
 
@@ -104,6 +111,8 @@ async def main():
     parser.add_argument("--later", type=int, default=0)
     parser.add_argument("--refuse", action="store_true")
     parser.add_argument("--refuse-one")
+    parser.add_argument("--later-one")
+    parser.add_argument("--late", type=float, default=0)
     parser.add_argument("--die", type=int, default=0)
     parser.add_argument("--utf8", action="store_true")
     parser.add_argument("--stall", action="store_true")
