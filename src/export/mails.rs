@@ -56,7 +56,8 @@ pub(super) struct Mails<'a> {
     room: RoomInfo,
     room_title: String,
     dates: Dates,
-    /// Writes the HTML of each mail.
+    /// Write the texts of each mail.
+    text: PlainText,
     html: MailHtml,
     attachments: bool,
     mbox: bool,
@@ -93,6 +94,7 @@ impl<'a> Mails<'a> {
             room_title: title(room),
             room: room.clone(),
             dates,
+            text: PlainText::new(markup.clone()),
             html: MailHtml::new(markup),
             attachments,
             mbox,
@@ -146,7 +148,7 @@ impl<'a> Mails<'a> {
         if message.get(Field::Tcount).is_some() {
             archive
                 .ledger
-                .remember_root(&id, &thread_root(message, EXCERPT))?;
+                .remember_root(&id, &thread_root(message, EXCERPT, &Labels::ENGLISH))?;
         }
         if self.mbox {
             self.envelope(message);
@@ -167,7 +169,7 @@ impl<'a> Mails<'a> {
             None => format!(
                 "[{}] {}",
                 self.room_title,
-                thread_root(message, EXCERPT).excerpt
+                thread_root(message, EXCERPT, &Labels::ENGLISH).excerpt
             ),
         };
         self.head(message, &id, root_id.as_deref(), subject.trim())?;
@@ -179,6 +181,7 @@ impl<'a> Mails<'a> {
             root: thread.as_ref(),
             files: &files,
             history,
+            instants: &self.dates,
         };
         let mixed = boundary(&id, 1);
         let has_parts = self.attachments && message.files().next().is_some();
@@ -186,7 +189,12 @@ impl<'a> Mails<'a> {
             mime::multipart(&mut self.out, "mixed", &mixed, "");
             mime::begin(&mut self.out, &mixed);
         }
-        self.texts(&shown, &boundary(&id, 2));
+        texts(
+            &mut self.out,
+            (&mut self.text, &mut self.html),
+            &shown,
+            &boundary(&id, 2),
+        );
         if has_parts {
             for (file, looked) in message.files().zip(&files) {
                 self.file(message, &file, looked, &mixed, archive)?;
@@ -283,26 +291,6 @@ impl<'a> Mails<'a> {
         Ok(files)
     }
 
-    /// Text and HTML.
-    fn texts(&mut self, shown: &Shown<'_>, boundary: &str) {
-        let mut text = PlainText::default();
-        write(&mut text, shown, &Labels::ENGLISH);
-        self.html.out.clear();
-        write(&mut self.html, shown, &Labels::ENGLISH);
-        let html = format!(
-            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"color-scheme\" content=\"light dark\">\n\
-             <style>@media (prefers-color-scheme:dark){{{DARK}}}</style></head>\n\
-             <body style=\"font-family:system-ui,sans-serif\">\n{}</body></html>\n",
-            String::from_utf8_lossy(&self.html.out)
-        );
-        mime::multipart(&mut self.out, "alternative", boundary, "");
-        mime::begin(&mut self.out, boundary);
-        mime::text_entity(&mut self.out, "plain", &text.out);
-        mime::begin(&mut self.out, boundary);
-        mime::text_entity(&mut self.out, "html", &html);
-        mime::end(&mut self.out, boundary);
-    }
-
     /// A file as a part. One that is not there, or not whole, is told of as a part of its own.
     fn file<W: Write>(
         &mut self,
@@ -394,6 +382,31 @@ impl<'a> Mails<'a> {
         self.out.shrink_to(2 * PIECE);
         Ok(())
     }
+}
+
+/// Writes a message as text and HTML.
+fn texts(
+    out: &mut Vec<u8>,
+    (text, html): (&mut PlainText, &mut MailHtml),
+    shown: &Shown<'_>,
+    boundary: &str,
+) {
+    text.out.clear();
+    write(text, shown, &Labels::ENGLISH);
+    html.out.clear();
+    write(html, shown, &Labels::ENGLISH);
+    let page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"color-scheme\" content=\"light dark\">\n\
+         <style>@media (prefers-color-scheme:dark){{{DARK}}}</style></head>\n\
+         <body style=\"font-family:system-ui,sans-serif\">\n{}</body></html>\n",
+        String::from_utf8_lossy(&html.out)
+    );
+    mime::multipart(out, "alternative", boundary, "");
+    mime::begin(out, boundary);
+    mime::text_entity(out, "plain", &text.out);
+    mime::begin(out, boundary);
+    mime::text_entity(out, "html", &page);
+    mime::end(out, boundary);
 }
 
 /// Writes whole lines as a mailbox has them. All CR of ours are parts of line ends.

@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
+use transcript::mail::Instants;
+use transcript::markup::TimeForm;
 use transcript::time::zone_in_words;
 
 /// Languages, how each writes date and time, and its digit zero. `A` is the half of the day.
@@ -100,12 +102,15 @@ impl Dates {
 
     /// The instant, milliseconds since 1970; empty when no calendar has it.
     pub fn text(&self, millis: i64) -> String {
-        let Ok(instant) = Timestamp::from_millisecond(millis) else {
-            return String::new();
-        };
+        self.written(millis, self.format).unwrap_or_default()
+    }
+
+    /// The instant in a form of its own; none when no calendar has it.
+    fn written(&self, millis: i64, format: &str) -> Option<String> {
+        let instant = Timestamp::from_millisecond(millis).ok()?;
         let local = self.zone.to_datetime(instant);
         let mut out = String::with_capacity(20);
-        let mut rest = self.format;
+        let mut rest = format;
         while let Some(first) = rest.chars().next() {
             let length = rest.len() - rest.trim_start_matches(first).len();
             let (field, after) = rest.split_at(length);
@@ -121,11 +126,12 @@ impl Dates {
                 "H" => self.digits(&mut out, hour.into(), 1),
                 "h" => self.digits(&mut out, ((hour + 11) % 12 + 1).into(), 1),
                 "mm" => self.digits(&mut out, local.minute().into(), 2),
+                "ss" => self.digits(&mut out, local.second().into(), 2),
                 "A" => out.push_str(self.halves[usize::from(hour >= 12)]),
                 between => out.push_str(between),
             }
         }
-        out
+        Some(out)
     }
 
     fn digits(&self, out: &mut String, number: i32, least: usize) {
@@ -146,6 +152,24 @@ impl Dates {
     /// The zone in words: its name, or how far it is from UTC.
     pub fn zone_in_words(&self) -> String {
         zone_in_words(&self.zone)
+    }
+}
+
+impl Instants for Dates {
+    /// Days are in figures, as they are above each message. "How long ago" would be untrue when the mail is read.
+    fn instant(&self, millis: i64, form: TimeForm) -> Option<String> {
+        let clock = self.format.find(['H', 'h', 'A'])?;
+        let format = match form {
+            TimeForm::ShortDate | TimeForm::LongDate => self.format[..clock].trim_end(),
+            TimeForm::ShortTime | TimeForm::LongTime => &self.format[clock..],
+            TimeForm::Full | TimeForm::FullLong | TimeForm::Relative => self.format,
+        };
+        if !matches!(form, TimeForm::LongTime | TimeForm::FullLong) {
+            return self.written(millis, format);
+        }
+        let (hours, rest) = format.split_once("mm")?;
+        let between = hours.chars().next_back()?;
+        self.written(millis, &format!("{hours}mm{between}ss{rest}"))
     }
 }
 
@@ -229,6 +253,58 @@ mod tests {
                 "{language}"
             );
         }
+    }
+
+    #[test]
+    fn instants_in_texts_are_those_of_the_language_and_zone() {
+        // 2024-03-05 23:07:09 UTC, the next day in Berlin.
+        let instant = 1_709_680_029_000;
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let forms = [
+            TimeForm::ShortTime,
+            TimeForm::LongTime,
+            TimeForm::ShortDate,
+            TimeForm::LongDate,
+            TimeForm::Full,
+            TimeForm::FullLong,
+            TimeForm::Relative,
+        ];
+        for (language, expected) in [
+            (
+                "de",
+                "00:07 | 00:07:09 | 06.03.2024 | 06.03.2024 | 06.03.2024 00:07 | 06.03.2024 00:07:09 | 06.03.2024 00:07",
+            ),
+            (
+                "en",
+                "12:07 AM | 12:07:09 AM | 03/06/2024 | 03/06/2024 | 03/06/2024 12:07 AM | 03/06/2024 12:07:09 AM | 03/06/2024 12:07 AM",
+            ),
+            (
+                "fi",
+                "00.07 | 00.07.09 | 06.03.2024 | 06.03.2024 | 06.03.2024 00.07 | 06.03.2024 00.07.09 | 06.03.2024 00.07",
+            ),
+            (
+                "ko",
+                "오전 12:07 | 오전 12:07:09 | 2024.03.06. | 2024.03.06. | 2024.03.06. 오전 12:07 | 2024.03.06. 오전 12:07:09 | 2024.03.06. 오전 12:07",
+            ),
+        ] {
+            let dates = Dates::new(language, berlin.clone());
+            let told = forms.map(|form| dates.instant(instant, form).unwrap());
+            assert_eq!(told.join(" | "), expected, "{language}");
+        }
+        // Every language's form has a day, a clock and minutes.
+        for (language, ..) in FORMATS {
+            let dates = Dates::new(language, TimeZone::UTC);
+            let [time, long, day, _, full, full_long, _] =
+                forms.map(|form| dates.instant(instant, form).unwrap());
+            assert_eq!(full, dates.text(instant), "{language}");
+            assert_eq!(format!("{day} {time}"), full, "{language}");
+            assert_eq!(format!("{day} {long}"), full_long, "{language}");
+            assert!(long.chars().count() > time.chars().count(), "{language}");
+        }
+        assert_eq!(
+            Dates::new("en", berlin).instant(i64::MAX, TimeForm::Full),
+            None
+        );
     }
 
     #[test]

@@ -364,10 +364,10 @@ impl Letter<'_> {
             .messages
             .iter()
             .filter(|message| message.get(Field::Tcount).is_some())
-            .map(|message| (message.id(), thread_root(message, EXCERPT)))
+            .map(|message| (message.id(), thread_root(message, EXCERPT, &texts.labels)))
             .collect();
         let [header, footer] = self.paper.text_frame(order.recipient);
-        let mut text = PlainText::default();
+        let mut text = PlainText::new(self.markup.clone());
         if !header.is_empty() {
             text.out.extend([&*header, "\n"]);
         }
@@ -392,6 +392,7 @@ impl Letter<'_> {
                 root,
                 files,
                 history: &[],
+                instants: &order.reader.dates,
             };
             write(&mut text, &shown, &texts.labels);
             if let Some(html) = &mut html {

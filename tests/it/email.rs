@@ -309,7 +309,7 @@ fn check_copy(mail: &Value, id: &str) {
         "Messages from #general\nadmin sends you these messages.\nMessages: 8 · Times: UTC\n",
         "Bob <Baker> (@bob) · 03/05/2024 2:07 PM\n  Hello *world*\n  .\n  From here\n  https://example.org/a?b=c&d\n  (Replies in the thread: 1)\n",
         "Bob <Baker> (@bob) · 03/05/2024 2:08 PM [edited]\n  (Reply in the thread of bob: Hello *world*)\n  An answer\n",
-        "  I agree\n  > carol\n  > quoted\n  > lines\n  :+1: ann, ben\n",
+        "  I agree\n  > carol\n  > quoted\n  > lines\n  > (https://chat/x)\n  👍\u{fe0f} ann, ben\n",
         "Bob <Baker> (@bob) · 03/05/2024 2:10 PM\n  joined the channel\n",
         "  [sunset ☀ & <sea>.png, 67 B: attached]\n",
         "  [lost.txt: missing: record missing]\n",
@@ -327,10 +327,11 @@ fn check_copy(mail: &Value, id: &str) {
         &*picture,
         "Bob &lt;Baker&gt;",
         "prefers-color-scheme:dark",
-        "quoted<br>",
+        "<div>quoted</div>\n<div>lines</div>",
+        ">https://chat/x</a>",
         "Hello <strong>world</strong>",
         "href=\"https://example.org/a?b=c&amp;d\"",
-        ":+1: ann, ben",
+        "👍\u{fe0f} ann, ben",
         "lang=\"en\"",
     ] {
         assert!(html.contains(expected), "{expected}\n---\n{html}");

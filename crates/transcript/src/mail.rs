@@ -5,7 +5,12 @@
 pub mod html;
 pub mod text;
 
+use std::borrow::Cow;
+use std::fmt;
+
 use crate::bson::{Doc, Text, Value, id_text};
+use crate::html::body::is_shown_with_file;
+use crate::markup::{Markup, Options, TimeForm, emoji};
 use crate::message::{Field, Message, User, Visibility};
 use crate::system::{Sentence, sentence};
 use crate::texts::filled;
@@ -111,6 +116,57 @@ pub struct Shown<'a> {
     pub files: &'a [MailFile],
     /// Old versions of it.
     pub history: &'a [Message<'a>],
+    /// How instants within texts are written.
+    pub instants: &'a dyn Instants,
+}
+
+/// Writes the instants that stand in texts (`<t:…>`), in the reader's zone and language.
+pub trait Instants: fmt::Debug {
+    /// Milliseconds since 1970, as much of it as the form tells; `None` when no calendar has it.
+    fn instant(&self, millis: i64, form: TimeForm) -> Option<String>;
+}
+
+/// What people wrote: the text of a message, or one of a quote or a card.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a> {
+    /// Parsed, where it is stored so.
+    md: Option<Value<'a>>,
+    typed: Text<'a>,
+    /// The attachments that stand below it; links of those that are quotes are not shown with it.
+    quotes: Doc<'a>,
+    /// When the message was sent.
+    sent: i64,
+    instants: &'a dyn Instants,
+}
+
+impl<'a> Words<'a> {
+    fn of(message: &Message<'a>, instants: &'a dyn Instants) -> Self {
+        let attachments = message.get(Field::Attachments).and_then(Value::array);
+        Self {
+            md: message.get(Field::Md),
+            typed: message.text(Field::Msg),
+            quotes: attachments.unwrap_or(Doc::EMPTY),
+            sent: message.ts().unwrap_or_default(),
+            instants,
+        }
+    }
+
+    /// As it was typed, without the links that made quotes.
+    fn typed(&self) -> Text<'a> {
+        typed(self.typed, self.quotes)
+    }
+
+    /// With its marks.
+    fn read(&self, markup: &mut Markup, options: &Options) {
+        markup.read(self.md, self.typed, self.sent, options);
+        markup.forget_quotes(self.quotes);
+    }
+
+    /// An instant in it, for its reader.
+    fn instant(&self, seconds: i64, form: TimeForm) -> String {
+        let written = self.instants.instant(seconds.saturating_mul(1000), form);
+        written.unwrap_or_else(|| format!("<t:{seconds}:{}>", form.letter()))
+    }
 }
 
 /// What stands above a message.
@@ -134,17 +190,14 @@ pub trait Sheet {
     fn begin(&mut self, head: &Head<'_>);
     /// A remark of ours, in which foreign names may stand.
     fn note(&mut self, text: &str);
-    /// What people wrote.
+    /// A text that is shown as it is.
     fn body(&mut self, text: Text<'_>);
-    /// The text of a message, with its marks where the sheet can show them; as typed where it cannot.
-    fn words(&mut self, message: &Message<'_>) {
-        let text = typed(message);
-        if !text.is_empty() {
-            self.body(text);
-        }
-    }
+    /// What people wrote, with its marks where the sheet can show them; as typed where it cannot.
+    fn words(&mut self, words: &Words<'_>);
     /// A name or a title.
     fn strong(&mut self, text: Text<'_>);
+    /// Where something is: the whole address, which leads there where the sheet and the address allow it.
+    fn link(&mut self, address: Text<'_>);
     /// Begins a quote or a card.
     fn open(&mut self);
     /// Ends it.
@@ -169,7 +222,7 @@ pub fn write(sheet: &mut impl Sheet, shown: &Shown<'_>, labels: &Labels) {
             None => sheet.note(labels.reply_elsewhere),
         }
     }
-    text(sheet, message, kind, &said, labels);
+    text(sheet, shown, kind, &said, labels);
     for file in shown.files {
         let remark = match &file.place {
             MailFilePlace::Inline(_) | MailFilePlace::Attached => labels.attached.to_owned(),
@@ -180,13 +233,17 @@ pub fn write(sheet: &mut impl Sheet, shown: &Shown<'_>, labels: &Labels) {
         sheet.file(file, &remark);
     }
     if let Some(attachments) = message.get(Field::Attachments).and_then(Value::array) {
-        cards(sheet, attachments, QUOTES, labels);
+        cards(sheet, shown, attachments, QUOTES, labels);
     }
     extras(sheet, message, labels);
     for version in shown.history {
         sheet.open();
         sheet.note(labels.earlier);
-        sheet.body(version.text(Field::Msg));
+        if is_encrypted(version) {
+            sheet.note(labels.encrypted);
+        } else {
+            sheet.words(&Words::of(version, shown.instants));
+        }
         sheet.close();
     }
     sheet.end();
@@ -237,14 +294,14 @@ fn head<'a>(shown: &Shown<'a>, kind: Sentence, labels: &Labels) -> Head<'a> {
     }
 }
 
-fn text(
-    sheet: &mut impl Sheet,
-    message: &Message<'_>,
-    kind: Sentence,
-    said: &str,
-    labels: &Labels,
-) {
-    if message.kind() == Some(Text(b"e2e")) {
+/// Whether the text of the message is not for those who have no key.
+fn is_encrypted(message: &Message<'_>) -> bool {
+    message.kind() == Some(Text(b"e2e"))
+}
+
+fn text(sheet: &mut impl Sheet, shown: &Shown<'_>, kind: Sentence, said: &str, labels: &Labels) {
+    let message = shown.message;
+    if is_encrypted(message) {
         return sheet.note(labels.encrypted);
     }
     if message.kind() == Some(Text(b"discussion-created")) {
@@ -255,56 +312,115 @@ fn text(
         (_, Some(odd)) if odd.text().is_none() && odd.truthy() => sheet.note(&id_text(odd)),
         _ => {
             if !message.text(Field::Msg).is_empty() {
-                sheet.words(message);
+                sheet.words(&Words::of(message, shown.instants));
             }
         }
     }
 }
 
-/// Quotes, link cards of integrations and descriptions of files; a file itself has been listed already.
-fn cards(sheet: &mut impl Sheet, attachments: Doc<'_>, depth: usize, labels: &Labels) {
+/// Quotes, link cards of integrations and descriptions of files. The message's own files have been listed already; one of
+/// a quoted message is named here.
+fn cards(
+    sheet: &mut impl Sheet,
+    shown: &Shown<'_>,
+    attachments: Doc<'_>,
+    depth: usize,
+    labels: &Labels,
+) {
+    let is_own = depth == QUOTES;
     let Some(depth) = depth.checked_sub(1) else {
         return sheet.note(labels.nested_too_deep);
     };
     for card in attachments.values().filter_map(Value::document) {
         let text = |key| card.text(key).filter(|text| !text.is_empty());
-        let is_file = text("type") == Some(Text(b"file"));
         let nested = card.get("attachments").and_then(Value::array);
-        if is_file && text("description").is_none() && text("text").is_none() && nested.is_none() {
+        let is_listed = is_own && is_shown_with_file(shown.message, card);
+        if is_listed && text("description").is_none() && text("text").is_none() && nested.is_none()
+        {
             continue;
         }
+        let words = |md, typed| Words {
+            md,
+            typed,
+            quotes: nested.unwrap_or(Doc::EMPTY),
+            sent: shown.message.ts().unwrap_or_default(),
+            instants: shown.instants,
+        };
         sheet.open();
         if let Some(pretext) = text("pretext") {
-            sheet.body(pretext);
+            sheet.words(&words(None, pretext));
         }
-        for key in ["author_name", "title"] {
-            if let Some(text) = text(key).filter(|_| !is_file || key != "title") {
-                sheet.strong(text);
+        if let Some(name) = text("author_name") {
+            sheet.strong(name);
+        }
+        if let Some(address) = text("author_link") {
+            sheet.link(address);
+        }
+        if !is_listed {
+            if let Some(title) = text("title") {
+                sheet.strong(title);
+            }
+            addresses(sheet, card);
+        }
+        for (key, md) in [("text", "md"), ("description", "descriptionMd")] {
+            if let Some(typed) = text(key) {
+                sheet.words(&words(card.get(md), typed));
             }
         }
-        for key in ["text", "description"] {
-            if let Some(text) = text(key) {
-                sheet.body(text);
-            }
-        }
-        let fields = card.get("fields").and_then(Value::array);
-        for field in fields
-            .unwrap_or(Doc::EMPTY)
-            .values()
-            .filter_map(Value::document)
-        {
+        let list = |key| card.get(key).and_then(Value::array).unwrap_or(Doc::EMPTY);
+        for field in list("fields").values().filter_map(Value::document) {
             sheet.strong(field.text("title").unwrap_or_default());
-            sheet.body(field.text("value").unwrap_or_default());
+            match field.get("value") {
+                Some(Value::String(typed)) => sheet.words(&words(None, typed)),
+                Some(odd) if odd.truthy() => sheet.note(&id_text(odd)),
+                _ => {}
+            }
+        }
+        for button in list("actions").values().filter_map(Value::document) {
+            let text = |key| button.text(key).filter(|text| !text.is_empty());
+            if let Some(says) = text("text") {
+                sheet.strong(says);
+            }
+            for key in ["url", "image_url"] {
+                if let Some(address) = text(key) {
+                    sheet.link(address);
+                }
+            }
+            if let Some(typed) = text("msg") {
+                sheet.body(typed);
+            }
         }
         if let Some(nested) = nested {
-            cards(sheet, nested, depth, labels);
+            cards(sheet, shown, nested, depth, labels);
         }
-        for key in ["footer", "title_link", "image_url"] {
-            if let Some(text) = text(key).filter(|_| !is_file) {
-                sheet.note(&text.to_str());
-            }
+        if let Some(footer) = text("footer").filter(|_| !is_listed) {
+            sheet.note(&footer.to_str());
+        }
+        if let Some(address) = text("message_link") {
+            sheet.link(address);
         }
         sheet.close();
+    }
+}
+
+/// Where a card leads and what it shows, each address once. A file is in one place: the others are smaller pictures of it.
+fn addresses(sheet: &mut impl Sheet, card: Doc<'_>) {
+    let is_file = card.text("type") == Some(Text(b"file"));
+    let keys = [
+        "title_link",
+        "image_url",
+        "audio_url",
+        "video_url",
+        "thumb_url",
+    ];
+    let all = keys.map(|key| card.text(key).unwrap_or_default());
+    for (at, &address) in all.iter().enumerate() {
+        if !address.is_empty() && !all[..at].contains(&address) {
+            sheet.link(address);
+            if is_file {
+                return;
+            }
+        }
     }
 }
 
@@ -371,6 +487,14 @@ fn block_texts<'a>(out: &mut Vec<Text<'a>>, doc: Doc<'a>, depth: usize) {
 }
 
 fn reactions(message: &Message<'_>) -> Vec<String> {
+    // A workspace's own emoji has no character.
+    let shown = |code: &str| {
+        let bare = code
+            .strip_prefix(':')
+            .and_then(|code| code.strip_suffix(':'));
+        let known = emoji::unicode(bare.unwrap_or(code));
+        known.map_or_else(|| Cow::Owned(code.to_owned()), Cow::Borrowed)
+    };
     let reactions = message.get(Field::Reactions).and_then(Value::document);
     let mut out = Vec::new();
     for (emoji, reaction) in reactions
@@ -387,18 +511,15 @@ fn reactions(message: &Message<'_>) -> Vec<String> {
             .filter_map(Value::text)
             .map(Text::to_str)
             .collect();
-        out.push(format!("{} {}", emoji.to_str(), names.join(", ")));
+        out.push(format!("{} {}", shown(&emoji.to_str()), names.join(", ")));
     }
     out
 }
 
-/// The text as it was typed, without the links in front of it that made quotes: Rocket.Chat shows the quote itself, one of
+/// A text as it was typed, without the links in front of it that made quotes: Rocket.Chat shows the quote itself, one of
 /// the attachments, in their place.
-fn typed<'a>(message: &Message<'a>) -> Text<'a> {
-    let Text(mut text) = message.text(Field::Msg);
-    let attachments = message.get(Field::Attachments).and_then(Value::array);
+fn typed<'a>(Text(mut text): Text<'a>, attachments: Doc<'_>) -> Text<'a> {
     let mut quotes = attachments
-        .unwrap_or(Doc::EMPTY)
         .values()
         .filter_map(|card| card.document()?.text("message_link"));
     while quotes.next().is_some()
@@ -419,12 +540,18 @@ pub struct ThreadRoot {
     pub excerpt: String,
 }
 
-/// How a thread's first message is shown by its replies: who, and the beginning of the text.
-pub fn thread_root(message: &Message<'_>, longest: usize) -> ThreadRoot {
+/// How a thread's first message is shown by its replies: who, and the beginning of the text, or that nobody can read it.
+pub fn thread_root(message: &Message<'_>, longest: usize, labels: &Labels) -> ThreadRoot {
+    let author = User::label(message.author()).to_str().into_owned();
+    if is_encrypted(message) {
+        let excerpt = labels.encrypted.to_owned();
+        return ThreadRoot { author, excerpt };
+    }
     let mut text = String::new();
     sentence(message, &mut text);
     if text.is_empty() {
-        text.push_str(&typed(message).to_str());
+        let quotes = message.get(Field::Attachments).and_then(Value::array);
+        text.push_str(&typed(message.text(Field::Msg), quotes.unwrap_or(Doc::EMPTY)).to_str());
     }
     let line = text.lines().find(|line| !line.trim().is_empty());
     let line = line.unwrap_or_default().trim();
@@ -433,7 +560,7 @@ pub fn thread_root(message: &Message<'_>, longest: usize) -> ThreadRoot {
         .nth(longest)
         .map_or(line.len(), |(at, _)| at);
     ThreadRoot {
-        author: User::label(message.author()).to_str().into_owned(),
+        author,
         excerpt: if end < line.len() {
             format!("{}…", &line[..end])
         } else {
@@ -450,6 +577,16 @@ mod tests {
     use crate::markup::Options;
     use ::bson::doc;
 
+    /// Tells what it was asked.
+    #[derive(Debug)]
+    struct Told;
+
+    impl Instants for Told {
+        fn instant(&self, millis: i64, form: TimeForm) -> Option<String> {
+            (millis > 0).then(|| format!("at {millis} as {}", form.letter()))
+        }
+    }
+
     /// A message as HTML and as text, and what a reply says of it.
     fn written(doc: &::bson::Document, options: Options) -> [String; 3] {
         let bytes = doc.to_vec().unwrap();
@@ -459,13 +596,171 @@ mod tests {
             when: "",
             root: None,
             files: &[],
-            history: &[],
+            history: &[Message::read(&bytes)],
+            instants: &Told,
         };
-        let (mut html, mut text) = (MailHtml::new(options), PlainText::default());
+        let mut text = PlainText::new(options.clone());
+        let mut html = MailHtml::new(options);
         write(&mut html, &shown, &Labels::ENGLISH);
         write(&mut text, &shown, &Labels::ENGLISH);
         let html = String::from_utf8(html.out).unwrap();
-        [html, text.out, thread_root(&message, 100).excerpt]
+        let root = thread_root(&message, 100, &Labels::ENGLISH);
+        [html, text.out, root.excerpt]
+    }
+
+    /// As for a workspace with Rocket.Chat's own settings.
+    fn shown(attachments: ::bson::Array) -> [String; 2] {
+        let message = doc! {"_id": "m", "msg": "", "attachments": attachments};
+        let [html, text, _] = written(&message, Options::default());
+        [html, text]
+    }
+
+    #[test]
+    fn files_of_quotes_are_named_and_ones_own_are_listed_already() {
+        let file = doc! {"type": "file", "title": "a <b>.pdf", "title_link": "https://x.org/file-upload/F1/a.pdf",
+        "image_url": "https://x.org/file-upload/T1/a.pdf", "description": "the _plan_"};
+        let quote = doc! {"message_link": "https://x.org/c?msg=a", "author_name": "ann", "text": "see", "attachments": [&file]};
+        let [html, text] = shown(vec![quote.into()]);
+        assert!(
+            text.contains(
+                "  > ann\n  > see\n  > > a <b>.pdf\n  > > (https://x.org/file-upload/F1/a.pdf)\n  > > the _plan_\n  > (https://x.org/c?msg=a)\n"
+            ),
+            "{text}"
+        );
+        for expected in [
+            "a &lt;b&gt;.pdf</div>",
+            "href=\"https://x.org/file-upload/F1/a.pdf\">https://x.org/file-upload/F1/a.pdf</a>",
+            "the <em>plan</em>",
+            "href=\"https://x.org/c?msg=a\">https://x.org/c?msg=a</a>",
+        ] {
+            assert!(html.contains(expected), "{expected}\n{html}");
+        }
+        assert!(!html.contains("T1") && !html.contains("<img"), "{html}");
+        for (files, is_named) in [
+            (doc! {"files": [{"_id": "F1", "name": "a.pdf"}]}, false),
+            (doc! {"files": []}, true),
+        ] {
+            let mut message = doc! {"_id": "m", "msg": "", "attachments": [&file]};
+            message.extend(files);
+            let [html, text, _] = written(&message, Options::default());
+            assert_eq!(html.contains("a &lt;b&gt;.pdf"), is_named, "{html}");
+            assert_eq!(text.contains("F1/a.pdf"), is_named, "{text}");
+            assert!(text.contains("the _plan_"), "{text}");
+        }
+    }
+
+    #[test]
+    fn nobody_sees_what_is_encrypted() {
+        let message =
+            doc! {"_id": "m", "t": "e2e", "msg": "c2VjcmV0IGNpcGhlcg==", "u": {"username": "ann"}};
+        let [html, text, root] = written(&message, Options::default());
+        for shown in [html, text, root] {
+            assert!(shown.contains("End-to-end encrypted: "), "{shown}");
+            assert!(!shown.contains("c2Vj"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn texts_of_cards_have_their_marks() {
+        let bold = |text: &str| {
+            doc! {"type": "PARAGRAPH", "value": [{"type": "BOLD", "value": [{"type": "PLAIN_TEXT", "value": text}]}]}
+        };
+        let inner =
+            doc! {"message_link": "https://x.org/c?msg=b", "text": "typed", "md": [bold("parsed")]};
+        let quote = doc! {"message_link": "https://x.org/c?msg=a", "author_name": "ann",
+        "text": "[ ](https://x.org/c?msg=b) see [here](https://x.org/here)", "attachments": [inner]};
+        let card = doc! {"pretext": "*one*", "text": "_two_", "description": "three",
+        "descriptionMd": [bold("four")], "fields": [{"title": "F", "value": "~five~"}, {"title": "G", "value": 6}]};
+        let [html, text] = shown(vec![quote.into(), card.into()]);
+        for expected in [
+            "see <a class=\"er-link\" style=\"color:#095ad2\" href=\"https://x.org/here\">here</a>",
+            "<strong>parsed</strong>",
+            "<strong>one</strong>",
+            "<em>two</em>",
+            "<strong>four</strong>",
+            "<s>five</s>",
+            ">6</div>",
+        ] {
+            assert!(html.contains(expected), "{expected}\n{html}");
+        }
+        for expected in [
+            "  > see [here](https://x.org/here)\n  > > typed\n",
+            "  > *one*\n  > _two_\n  > three\n  > F\n  > ~five~\n  > G\n  > (6)\n",
+        ] {
+            assert!(text.contains(expected), "{expected}\n{text}");
+        }
+        assert!(!html.contains("[ ](") && !text.contains("[ ]("));
+    }
+
+    #[test]
+    fn addresses_of_cards_are_told_and_nothing_is_loaded() {
+        let card = doc! {"author_name": "bot", "author_link": "https://x.org/author", "title": "T",
+        "title_link": "https://x.org/title", "image_url": "https://x.org/title", "thumb_url": "https://x.org/thumb",
+        "audio_url": "https://x.org/audio", "video_url": "/file-upload/V/v.mp4", "message_link": "javascript:alert(1)",
+        "actions": [{"type": "button", "text": "Go", "url": "https://x.org/go?a&b"}, {"text": "Say", "msg": "*yes*"}]};
+        let [html, text] = shown(vec![card.into()]);
+        assert!(
+            text.contains(
+                "  > bot\n  > (https://x.org/author)\n  > T\n  > (https://x.org/title)\n  > (https://x.org/audio)\n  \
+                 > (/file-upload/V/v.mp4)\n  > (https://x.org/thumb)\n  > Go\n  > (https://x.org/go?a&b)\n  > Say\n  \
+                 > *yes*\n  > (javascript:alert(1))\n"
+            ),
+            "{text}"
+        );
+        for expected in [
+            "href=\"https://x.org/author\">https://x.org/author</a>",
+            "href=\"https://x.org/thumb\">",
+            "href=\"https://x.org/audio\">",
+            "href=\"https://x.org/go?a&amp;b\">https://x.org/go?a&amp;b</a>",
+            ">/file-upload/V/v.mp4</div>",
+            ">javascript:alert(1)</div>",
+            ">*yes*</div>",
+        ] {
+            assert!(html.contains(expected), "{expected}\n{html}");
+        }
+        assert_eq!(html.matches("href=\"https://x.org/title\"").count(), 1);
+        for loads in ["src=", "href=\"javascript", "href=\"/"] {
+            assert!(!html.contains(loads), "{loads}\n{html}");
+        }
+    }
+
+    #[test]
+    fn links_without_a_label_show_where_they_lead() {
+        let message = doc! {"_id": "m", "msg": "[ ](https://x.org/gone) why"};
+        let [html, ..] = written(&message, Options::default());
+        assert!(html.contains("https://x.org/gone</a>"), "{html}");
+    }
+
+    #[test]
+    fn reactions_are_emoji_where_there_are_such() {
+        let ann = doc! {"usernames": ["ann"]};
+        let message = doc! {"_id": "m", "msg": "", "reactions": {":+1:": &ann, ":party_parrot:": &ann, "odd": &ann}};
+        let [html, text, _] = written(&message, Options::default());
+        assert!(
+            text.contains("  👍\u{fe0f} ann · :party_parrot: ann · odd ann\n"),
+            "{text}"
+        );
+        for expected in [">👍\u{fe0f} ann<", ">:party_parrot: ann<"] {
+            assert!(html.contains(expected), "{html}");
+        }
+    }
+
+    #[test]
+    fn instants_in_texts_are_those_of_the_reader() {
+        let quote = doc! {"author_name": "ann", "text": "from <t:1709647620:D>"};
+        let message = doc! {"_id": "m", "msg": "at <t:1709647620:R> or <t:0000000000>", "attachments": [quote]};
+        let [html, text, _] = written(&message, Options::default());
+        for shown in [&html, &text] {
+            for expected in ["at at 1709647620000 as R or ", "from at 1709647620000 as D"] {
+                assert!(shown.contains(expected), "{expected}\n{shown}");
+            }
+        }
+        assert!(html.contains("or &lt;t:0:t&gt;"), "{html}");
+        // What is code is no instant, and then nothing is guessed.
+        let message = doc! {"_id": "m", "msg": "`<t:1709647620:R>` makes <t:1709647620:R>"};
+        let [html, text, _] = written(&message, Options::default());
+        assert!(html.contains("makes at 1709647620000 as R"), "{html}");
+        assert!(text.contains("`<t:1709647620:R>` makes <t:17"), "{text}");
     }
 
     #[test]

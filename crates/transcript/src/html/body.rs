@@ -15,6 +15,7 @@ mod reactions;
 mod words;
 
 pub(super) use self::author::Authors;
+pub(crate) use self::files::is_shown_with_file;
 use super::{PagedHtml, escape, threads};
 use crate::bson::{Text, Value};
 use crate::message::{Anomalies, Anomaly, Field, Message, User, Visibility};

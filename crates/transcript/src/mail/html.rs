@@ -1,12 +1,11 @@
 //! Messages as HTML that mail programs show alike: tables and styles of their own on every element, because many programs
 //! drop style sheets; classes beside them, which a sheet uses for the dark mode of those that do not.
 
-use super::{Head, MailFile, MailFilePlace, Sheet, typed};
+use super::{Head, MailFile, MailFilePlace, Sheet, Words};
 use crate::bson::Text;
 use crate::html::body::link;
 use crate::html::escape;
 use crate::markup::{Markup, Node, Options, Tag, emoji};
-use crate::message::Message;
 
 /// HTML under construction.
 #[derive(Debug, Default)]
@@ -82,8 +81,8 @@ const PRE: &str = "<pre class=\"er-code\" style=\"margin:4px 0;padding:6px 8px;b
 
 impl MailHtml {
     /// A parsed text. Nothing is hidden, because nothing can be clicked: a spoiler is shown.
-    fn marked(&mut self, markup: &Markup) {
-        let mut links = 0_u32;
+    fn marked(&mut self, markup: &Markup, words: &Words<'_>) {
+        let (mut links, mut label) = (0_u32, 0);
         for &node in markup.nodes() {
             match node {
                 Node::Start(Tag::Link(target) | Tag::Image(target)) => {
@@ -93,11 +92,18 @@ impl MailHtml {
                         escape::text(&mut self.out, to.as_bytes());
                         self.raw("\">");
                     }
+                    if links == 1 {
+                        label = self.out.len();
+                    }
                 }
                 Node::End(Tag::Link(target) | Tag::Image(target)) => {
                     links = links.saturating_sub(1);
                     if links == 0 {
-                        if address(markup, target).is_some() {
+                        if let Some(to) = address(markup, target) {
+                            // Nobody can see or follow a link without a label.
+                            if self.out[label..].trim_ascii().is_empty() {
+                                self.tagged("", to.as_bytes(), "");
+                            }
                             self.raw("</a>");
                         } else {
                             let mut text = String::new();
@@ -108,6 +114,9 @@ impl MailHtml {
                 }
                 Node::Start(tag) => self.start(tag),
                 Node::End(tag) => self.raw(ending(tag)),
+                Node::Time { seconds, form } => {
+                    self.tagged("", words.instant(seconds, form).as_bytes(), "");
+                }
                 leaf => self.leaf(markup, leaf),
             }
         }
@@ -170,15 +179,8 @@ impl MailHtml {
                     self.tagged("", opacity.as_bytes(), "");
                 }
             }
-            Node::Time { seconds, .. } => {
-                let shown = jiff::Timestamp::from_second(seconds).map_or_else(
-                    |_| seconds.to_string(),
-                    |instant| instant.strftime("%Y-%m-%d %H:%M UTC").to_string(),
-                );
-                self.tagged("", shown.as_bytes(), "");
-            }
             Node::Cut => self.raw("…"),
-            Node::Start(_) | Node::End(_) => {}
+            Node::Start(_) | Node::End(_) | Node::Time { .. } => {}
         }
     }
 }
@@ -246,15 +248,15 @@ impl Sheet for MailHtml {
         self.tagged(TEXT, text.0, "</div>\n");
     }
 
-    fn words(&mut self, message: &Message<'_>) {
+    fn words(&mut self, words: &Words<'_>) {
         let mut markup = std::mem::take(&mut self.markup);
-        markup.read_message(message, &self.options);
+        words.read(&mut markup, &self.options);
         // What is not parsed as a whole is shown as it was typed.
         if markup.deep() {
-            self.body(typed(message));
+            self.body(words.typed());
         } else if !markup.nodes().is_empty() {
             self.raw(TEXT);
-            self.marked(&markup);
+            self.marked(&markup, words);
             self.raw("</div>\n");
         }
         self.markup = markup;
@@ -266,6 +268,15 @@ impl Sheet for MailHtml {
             text.0,
             "</div>\n",
         );
+    }
+
+    fn link(&mut self, address: Text<'_>) {
+        let Some(to) = link::address(address.0) else {
+            return self.note(&address.to_str());
+        };
+        self.raw("<div class=\"er-dim\" style=\"font-size:12px;line-height:18px;overflow-wrap:anywhere\"><a class=\"er-link\" style=\"color:#095ad2\" href=\"");
+        escape::text(&mut self.out, to.as_bytes());
+        self.tagged("\">", to.as_bytes(), "</a></div>\n");
     }
 
     fn open(&mut self) {

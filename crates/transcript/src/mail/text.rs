@@ -2,8 +2,11 @@
 //!
 //! Nothing that somebody wrote begins at the margin, so that no text can pass for a message of another person.
 
-use super::{Head, MailFile, Sheet};
+use std::borrow::Cow;
+
+use super::{Head, MailFile, Sheet, Words};
 use crate::bson::Text;
+use crate::markup::{Markup, Node, Options};
 
 /// Text under construction.
 #[derive(Debug, Default)]
@@ -11,9 +14,60 @@ pub struct PlainText {
     /// What has been written.
     pub out: String,
     depth: usize,
+    options: Options,
+    /// The text that was read last, when it may have instants in it.
+    markup: Markup,
 }
 
 impl PlainText {
+    /// For a workspace with these settings for texts that are stored as typed.
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            ..Self::default()
+        }
+    }
+
+    /// A text as typed, but for the instants in it, of which nobody can read the figures.
+    fn with_instants<'a>(&mut self, words: &Words<'a>) -> Cow<'a, str> {
+        let text = words.typed().to_str();
+        let mut marks = Vec::new();
+        let mut from = 0;
+        while let Some(begin) = text[from..].find("<t:").map(|at| from + at) {
+            let Some(length) = text[begin..].find('>') else {
+                break;
+            };
+            from = begin + length + 1;
+            marks.push(begin..from);
+        }
+        if marks.is_empty() {
+            return text;
+        }
+        words.read(&mut self.markup, &self.options);
+        let instants: Vec<_> = self
+            .markup
+            .nodes()
+            .iter()
+            .filter_map(|&node| match node {
+                Node::Time { seconds, form } => Some(words.instant(seconds, form)),
+                _ => None,
+            })
+            .collect();
+        // Otherwise some only look like it, within code for example.
+        if instants.len() != marks.len() {
+            return text;
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut from = 0;
+        for (mark, instant) in marks.into_iter().zip(&instants) {
+            out.push_str(&text[from..mark.start]);
+            out.push_str(instant);
+            from = mark.end;
+        }
+        out.push_str(&text[from..]);
+        Cow::Owned(out)
+    }
+
     fn margin(&mut self) {
         self.out.push_str("  ");
         for _ in 0..self.depth {
@@ -64,8 +118,19 @@ impl Sheet for PlainText {
         self.lines(text.trim_end_matches(['\r', '\n']));
     }
 
+    fn words(&mut self, words: &Words<'_>) {
+        let text = self.with_instants(words);
+        if !text.is_empty() {
+            self.body(Text(text.as_bytes()));
+        }
+    }
+
     fn strong(&mut self, text: Text<'_>) {
         self.body(text);
+    }
+
+    fn link(&mut self, address: Text<'_>) {
+        self.note(&address.to_str());
     }
 
     fn open(&mut self) {

@@ -81,8 +81,8 @@ fn is_file(attachment: Doc<'_>) -> bool {
     attachment.text("type") == Some(Text(b"file"))
 }
 
-/// Whether [`Body::files`] has shown the attachment together with its file.
-pub(super) fn is_shown_with_file(message: &Message<'_>, attachment: Doc<'_>) -> bool {
+/// Whether the attachment is that of a file of the message, with which it is shown.
+pub(crate) fn is_shown_with_file(message: &Message<'_>, attachment: Doc<'_>) -> bool {
     is_file(attachment)
         && message
             .files()
