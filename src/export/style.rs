@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(of(b"\xef\xbb\xbfa{}\r\nb{}").unwrap(), "a{}\nb{}");
         let large = vec![b' '; (256 << 10) + 1];
         for (content, reason) in [
-            (&b"a{}</StYle><script>"[..], "</style"),
+            (&b"a{}</StYle><script>"[..], "closing tag"),
             (b"\xff", "UTF-8"),
             (&large, "256 KiB"),
         ] {
