@@ -313,7 +313,7 @@ async fn a_member_that_lags_is_waited_for() {
     source.count(&query).await.unwrap();
     assert_eq!(wire.count(WAITS), 0, "nothing was looked for");
     assert!(source.live_until(&query.room).await.unwrap().is_some());
-    assert_eq!(wire.count(WAITS), 1, "the last message");
+    assert!(wire.count(WAITS) >= 1, "the last message");
     source.count(&query).await.unwrap();
     assert!(wire.count(WAITS) >= 1, "the count");
     assert!(read(&source).await.unwrap() == expected(&dump, &query));

@@ -110,6 +110,32 @@ fn filter(query: &MessageQuery, ts: Document) -> Document {
     filter
 }
 
+/// Whether the room may have messages whose `ts` is no date. Types are sorted apart, and dates together: where the first
+/// and the last message have dates, all have, and no more need be asked.
+pub(super) async fn may_have_undated(database: &MongoDatabase, room: &RoomId) -> bool {
+    for order in [1, -1] {
+        let Ok(mut session) = database.session().await else {
+            return true;
+        };
+        let messages = database.relaxed(COLLECTION);
+        let mut question = messages
+            .find_one(doc! {"rid": &room.0})
+            .sort(doc! {"ts": order})
+            .projection(doc! {"_id": 0, "ts": 1});
+        if let Some(session) = &mut session {
+            question = question.session(session);
+        }
+        let found = database.ask(COLLECTION, async { question.await }).await;
+        match found {
+            Ok(None) => return false,
+            Ok(Some(message)) if date_of(message.as_bytes()).is_some() => {}
+            // Who cannot be asked is asked more, by those who try again.
+            Ok(Some(_)) | Err(_) => return true,
+        }
+    }
+    false
+}
+
 /// Whether an undated message belongs to a query: importers wrote instants as numbers and texts, too.
 pub(super) fn belongs(key: &MessageKey<'_>, window: Window) -> bool {
     window.contains(key.ts)
@@ -540,6 +566,9 @@ fn sorted_undated(
     query: &MessageQuery,
     out: &BatchSender<DocBatch>,
 ) -> Result<Option<UniqueSorted>, ReadEnd> {
+    if !handle.block_on(may_have_undated(database, &query.room)) {
+        return Ok(None);
+    }
     let mut sorter = UniqueSorter::new(SORTER, None);
     let wanted = |key: &MessageKey<'_>| belongs(key, query.window);
     let mut found = false;

@@ -95,6 +95,9 @@ impl MongoSource {
         query: &MessageQuery,
         mut visit: impl FnMut(&MessageKey<'_>) + Send,
     ) -> Result<(), StoreError> {
+        if !messages::may_have_undated(&self.database, &query.room).await {
+            return Ok(());
+        }
         let messages = self.database.relaxed(messages::COLLECTION);
         for filter in messages::undated(query) {
             let options = FindOptions::builder()
