@@ -19,7 +19,7 @@ else:
     box = mailbox.mbox(source, create=False)
     mails = [box.get_bytes(key) for key in box.keys()]
 (maildir / "cur").mkdir(parents=True)
-found = {"count": len(mails), "defects": [], "ids": [], "files": {}, "texts": []}
+found = {"count": len(mails), "defects": [], "ids": [], "files": [], "texts": []}
 for number, raw in enumerate(mails):
     (maildir / "cur" / f"{number:06}").write_bytes(raw)
     mail = email.message_from_bytes(raw, policy=email.policy.default)
@@ -33,7 +33,8 @@ for number, raw in enumerate(mails):
             found["defects"] += [f"{number}: {name}: {defect}" for defect in value.defects]
         if part.get_content_disposition() == "attachment":
             digest = hashlib.sha256(part.get_payload(decode=True)).hexdigest()
-            found["files"][part.get_filename()] = digest
+            found["files"].append(digest)
     found["texts"].append(mail.get_body(("plain",)).get_content())
+found["files"] = sorted(set(found["files"]))
 found["ids"] = len(set(found["ids"]))
 json.dump(found, sys.stdout)

@@ -1,6 +1,6 @@
 //! The words of pages, by language: a file for each, complete because the compiler asks for every text.
 //!
-//! To add a language, copy `texts/en.rs`, translate it, name it in [`ALL`] and give it a [`Locale`](crate::locale::Locale).
+//! To add a language, copy `texts/en.rs`, translate it, name it in `ALL` and give it a [`Locale`](crate::locale::Locale).
 //! What a workspace holds stays as it is; sentences of system messages and reasons of missing files are English, and their
 //! elements say so.
 
