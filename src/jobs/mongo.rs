@@ -9,7 +9,7 @@
 //! They are written to their own places next, and `pending` is taken away: by who ended the job, or, when that process
 //! died in between, by whoever looks for work next.
 //!
-//! Instants are those of the server's clock, which all processes share; see [`ServerTime`].
+//! Instants are those of the server's clock, which all processes share; see `ServerTime`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
