@@ -1,10 +1,11 @@
 //! Mail: what is sent, to whom, and by which way.
 //!
 //! Responsible for the settings behind it and for the reasons why no mail is sent. `messages` and `notice` say what is in a
-//! mail, `recipients` who gets it, `paper` and `texts` how it looks and speaks, `mime` makes bytes of it, `smtp` and
+//! mail, `recipients` who gets it, `paper`, `frame` and `texts` how it looks and speaks, `mime` makes bytes of it, `smtp` and
 //! `outbox` hand them over.
 
 pub mod dates;
+mod frame;
 pub mod messages;
 pub mod mime;
 pub mod notice;
