@@ -15,6 +15,8 @@
 
 #[path = "../tests/support/generate.rs"]
 mod generate;
+#[path = "shared/measure.rs"]
+mod measure;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use export_room::export::request::DEFAULT_LEVEL;
+use measure::{Whose, median, processor_seconds};
 
 /// What a run took.
 #[derive(Clone, Copy)]
@@ -121,14 +124,6 @@ fn workspaces(directory: &Path, messages: u64) -> [String; 2] {
     [sqlite, format!("dump:{}", dump.display())]
 }
 
-/// Whose processor time is looked at.
-#[derive(Clone, Copy)]
-enum Whose {
-    Mine,
-    /// Of processes that have ended.
-    Children,
-}
-
 /// Runs something and tells what it took.
 fn cost(whose: Whose, work: impl FnOnce()) -> Cost {
     let before = processor_seconds(whose);
@@ -138,22 +133,6 @@ fn cost(whose: Whose, work: impl FnOnce()) -> Cost {
         seconds: started.elapsed().as_secs_f64(),
         processor: processor_seconds(whose) - before,
     }
-}
-
-/// `proc_pid_stat(5)`: `utime`, `stime`, `cutime` and `cstime` are the fields 14 to 17, in hundredths of a second.
-fn processor_seconds(whose: Whose) -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // The second field is the program's name in parentheses and may hold anything.
-    let fields = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace();
-    let first = match whose {
-        Whose::Mine => 11,
-        Whose::Children => 13,
-    };
-    let ticks = fields.skip(first).take(2);
-    ticks
-        .map(|ticks| ticks.parse::<f64>().unwrap())
-        .sum::<f64>()
-        / 100.0
 }
 
 /// Runs the binary; seconds, bytes and memory are its own figures, of its last progress line.
@@ -198,10 +177,4 @@ fn contents(zip: &Path) -> Vec<u8> {
         std::io::copy(&mut archive.by_index(index).unwrap(), &mut bytes).unwrap();
     }
     bytes
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -14,6 +14,8 @@
 
 #[path = "../tests/support/generate.rs"]
 mod generate;
+#[path = "shared/measure.rs"]
+mod measure;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -25,6 +27,7 @@ use bson::{Document, RawDocumentBuf, doc};
 use export_room::store::mongo::{Load, MongoDatabase, MongoSource};
 use export_room::store::{MessageQuery, MessageSource, RoomId, Selection, Window};
 use futures_util::StreamExt;
+use measure::{Whose, median, processor_seconds};
 use mongodb::{Client, Collection, IndexModel};
 
 /// Documents of one reply, as the product asks for them.
@@ -80,19 +83,10 @@ async fn main() {
             costs[1].push(ours(&source).await);
             costs[2].push(export(&address, &zip));
         }
-        let names = [
-            "a plain loop",
-            "our reader",
-            "export as JSON",
-            "export as HTML",
-        ];
+        let names = ["a plain loop", "our reader", "export as JSON"];
         let mut of_loop = None;
         for (name, costs) in names.into_iter().zip(costs) {
-            let median = |figure: fn(&Cost) -> f64| {
-                let mut figures: Vec<_> = costs.iter().map(figure).collect();
-                figures.sort_by(f64::total_cmp);
-                figures[figures.len() / 2]
-            };
+            let median = |figure: fn(&Cost) -> f64| median(costs.iter().map(figure));
             let seconds = median(|cost| cost.seconds);
             assert!(
                 costs.iter().all(|cost| cost.documents == messages),
@@ -244,7 +238,7 @@ struct Meter {
 impl Meter {
     fn start() -> Self {
         Self {
-            processor: processor_seconds(),
+            processor: processor(),
             started: Instant::now(),
         }
     }
@@ -252,21 +246,14 @@ impl Meter {
     fn stop(&self, documents: u64, bytes: u64) -> Cost {
         Cost {
             seconds: self.started.elapsed().as_secs_f64(),
-            processor: processor_seconds() - self.processor,
+            processor: processor() - self.processor,
             documents,
             bytes,
         }
     }
 }
 
-/// `proc_pid_stat(5)`: `utime`, `stime`, `cutime` and `cstime` are the fields 14 to 17, in hundredths of a second.
-fn processor_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // The second field is the program's name in parentheses and may hold anything.
-    let fields = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace();
-    let ticks = fields.skip(11).take(4);
-    ticks
-        .map(|ticks| ticks.parse::<f64>().unwrap())
-        .sum::<f64>()
-        / 100.0
+/// Of this program and of those it has waited for.
+fn processor() -> f64 {
+    processor_seconds(Whose::Mine) + processor_seconds(Whose::Children)
 }
