@@ -89,7 +89,8 @@ impl FileExport {
     }
 
     /// Writes the ZIP to `out`, front to back, and gives `out` back. `expected` is what [`FileExport::count`] said;
-    /// reading another number makes the export incomplete, unless it is what others have changed meanwhile. Blocks: call it on a thread for that, inside a runtime.
+    /// reading another number makes the export incomplete, unless it is what others have changed meanwhile. Blocks: call it
+    /// on a thread for that, inside a runtime.
     pub fn run<W: Write>(
         &self,
         request: &ExportRequest,

@@ -561,6 +561,77 @@ fn an_operator_may_want_no_html() {
 }
 
 #[test]
+fn who_is_not_allowed_any_more_when_the_mail_goes_out_gets_none() {
+    let mailbox = MailServer::start(&["--later", "1000"]);
+    let port = format!("mail.port={}", mailbox.port);
+    let mut settings = vec![
+        "mail.host=127.0.0.1",
+        &port,
+        "mail.from=chat@example.org",
+        "jobs.backoff=50ms",
+        "jobs.poll=50ms",
+    ];
+    let server = Server::start_in(changed_home(rich), &settings);
+    let id = accepted(&server, &ask(&json!({})));
+    let home = server.killed();
+    settings.extend([
+        "mail.domains=example.com",
+        "jobs.lease=1s",
+        "jobs.heartbeat=200ms",
+    ]);
+    let server = Server::start_in(home, &settings);
+    let export = server.ended(ADMIN, &id);
+    assert_eq!(export["state"], "failed", "{export}");
+    assert_eq!(
+        export["mails"][0]["error"]["code"], "recipient-not-allowed",
+        "{export}"
+    );
+    assert_eq!(mailbox.count(), 0);
+}
+
+#[test]
+fn what_is_told_of_many_files_counts_as_well() {
+    let mailbox = MailServer::start(&[]);
+    let home = changed_home(|dump| {
+        for number in 0..300 {
+            let (id, name) = (
+                format!("f{number}"),
+                format!("{}{number}.txt", "n".repeat(200)),
+            );
+            let files = vec![doc! {"_id": format!("lost-{number}"), "name": name}];
+            let lost = message(&id, 0, doc! {"msg": "", "files": files});
+            dump.add("rocketchat_message", &lost);
+        }
+    });
+    let port = format!("mail.port={}", mailbox.port);
+    let all: Vec<_> = (0..300).map(|number| format!("f{number}")).collect();
+    for (limit, state) in [
+        ("mail.max_bytes=320000", "failed"),
+        ("mail.max_bytes=1000000", "done"),
+    ] {
+        let copy = tempfile::tempdir().unwrap();
+        fs::copy(home.path().join("chat.db"), copy.path().join("chat.db")).unwrap();
+        let settings = [
+            "mail.host=127.0.0.1",
+            &port,
+            "mail.from=chat@example.org",
+            limit,
+        ];
+        let server = Server::start_in(copy, &settings);
+        let id = accepted(&server, &ask(&json!({"messages": all})));
+        let export = server.ended(ADMIN, &id);
+        assert_eq!(export["state"], state, "{limit}: {export}");
+        if state == "failed" {
+            assert_eq!(
+                export["mails"][0]["error"]["code"], "mail-too-large",
+                "{export}"
+            );
+        }
+    }
+    assert_eq!(mailbox.count(), 1);
+}
+
+#[test]
 fn a_server_that_takes_its_time_gets_a_mail_once() {
     let mailbox = MailServer::start(&["--late", "3"]);
     let server = with_mailbox(&mailbox, &["mail.timeout=1s"]);
