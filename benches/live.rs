@@ -1,5 +1,5 @@
 //! What a live database gives, and how much of it arrives: a plain loop of the driver that only counts bytes, our reader of
-//! messages, and whole exports as JSON by the real binary, one after the other so that a machine that changes its pace does so for
+//! messages, the driver's count, and whole exports as JSON and HTML by the real binary, one after the other so that a machine that changes its pace does so for
 //! all.
 //!
 //! `cargo xtask bench --live [--messages N,N] [--runs N]`, on the server of `EXPORT_ROOM_TEST_MONGODB_URI`, else on the one of
@@ -77,13 +77,21 @@ async fn main() {
         let live = MongoDatabase::connect(&uri, Load::default()).await.unwrap();
         let source = MongoSource::new(live);
         let zip = temporary.path().join("out.zip");
-        let mut costs: [Vec<Cost>; 3] = Default::default();
+        let mut costs: [Vec<Cost>; 5] = Default::default();
         for _ in 0..runs {
             costs[0].push(plain(&collection).await);
             costs[1].push(ours(&source).await);
-            costs[2].push(export(&address, &zip));
+            costs[2].push(counted(&collection).await);
+            costs[3].push(export(&address, &zip, "json"));
+            costs[4].push(export(&address, &zip, "html"));
         }
-        let names = ["a plain loop", "our reader", "export as JSON"];
+        let names = [
+            "a plain loop",
+            "our reader",
+            "a plain count",
+            "export as JSON",
+            "export as HTML",
+        ];
         let mut of_loop = None;
         for (name, costs) in names.into_iter().zip(costs) {
             let median = |figure: fn(&Cost) -> f64| median(costs.iter().map(figure));
@@ -208,13 +216,20 @@ async fn ours(source: &MongoSource) -> Cost {
     meter.stop(documents, bytes)
 }
 
-/// A whole export by the real binary, without files. HTML asks for replies first, which takes the server of the tests, that
-/// looks through all messages for them, many times as long as giving them.
-fn export(address: &str, zip: &Path) -> Cost {
+/// What every export asks for beside the messages, so that it is not only itself that says how many there are.
+async fn counted(collection: &Collection<RawDocumentBuf>) -> Cost {
+    let meter = Meter::start();
+    let count = collection.count_documents(doc! {"rid": generate::ROOM});
+    let documents = count.await.unwrap();
+    meter.stop(documents, 0)
+}
+
+/// A whole export by the real binary, without files.
+fn export(address: &str, zip: &Path, format: &str) -> Cost {
     let meter = Meter::start();
     let output = Command::new(env!("CARGO_BIN_EXE_export-room"))
         .args(["export", "--workspace", address, "--room", generate::NAME])
-        .args(["--format", "json", "--force", "--no-attachments"])
+        .args(["--format", format, "--force", "--no-attachments"])
         .args(["--progress", "json", "-o"])
         .arg(zip)
         .output()

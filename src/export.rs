@@ -19,6 +19,7 @@ pub mod progress;
 pub mod report;
 pub mod request;
 mod search;
+mod spool;
 pub mod style;
 pub mod target;
 mod threads;

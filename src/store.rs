@@ -80,6 +80,16 @@ pub struct MessageQuery {
     pub selection: Selection,
 }
 
+/// What there is when an export begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// Messages of the query, up to `until`.
+    pub messages: u64,
+    /// Where others may write messages meanwhile, the last instant that belongs to the export: all messages that are there
+    /// now are older, and what is written later is not part of it. `None` where nobody writes.
+    pub until: Option<i64>,
+}
+
 /// Which messages of a room and window: all, or those that a first pass looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
@@ -138,11 +148,12 @@ pub trait MessageSource: Send + Sync {
     /// How many messages the query has, counted independently of reading them.
     async fn count(&self, query: &MessageQuery) -> Result<u64, StoreError>;
 
-    /// The instant of a room's last message now, where others may write messages meanwhile: what they write later does not
-    /// belong to an export that has begun. `Ok(None)` where nobody writes.
-    async fn live_until(&self, room: &RoomId) -> Result<Option<i64>, StoreError> {
-        let _ = room;
-        Ok(None)
+    /// The same at the beginning of an export, and where it ends if others may write messages meanwhile.
+    async fn survey(&self, query: &MessageQuery) -> Result<Survey, StoreError> {
+        Ok(Survey {
+            messages: self.count(query).await?,
+            until: None,
+        })
     }
 
     /// The messages in (`ts`, `_id`) order, ids compared as bytes.

@@ -21,10 +21,12 @@ use super::progress::{Phase, Progress};
 use super::report::{ExportReport, MessagePlace, Oddities, TOOL, write_manifest};
 use super::request::{ExportRequest, Format};
 use super::search::Search;
+use super::spool::{Spool, Spooled};
 use super::threads::{self, Collector};
 use super::{ExportError, Job, attachments, markup};
 use crate::blob::BlobStore;
 use crate::mail::dates::Dates;
+use crate::store::outline::{Outline, OutlineCursor};
 use crate::store::{DocBatch, MessageQuery, MessageSource, RoomId, Selection, Window};
 
 /// Messages between two looks at the counters and the cancellation.
@@ -73,18 +75,13 @@ impl FileExport {
     /// How many messages the export will read, counted by the source apart from reading them, and where it will end.
     pub async fn count(&self, request: &ExportRequest) -> Result<Expected, ExportError> {
         self.progress.begin(Phase::Count, 0);
+        let survey = self.source.survey(&query(request, request.window)).await?;
         let mut window = request.window;
-        let until = self
-            .source
-            .live_until(&RoomId(request.room.id.clone()))
-            .await?;
-        if window.to.is_none() {
-            window.to = until;
-        }
+        window.to = window.to.or(survey.until);
         Ok(Expected {
-            messages: self.source.count(&query(request, window)).await?,
+            messages: survey.messages,
             window,
-            is_live: until.is_some(),
+            is_live: survey.until.is_some(),
         })
     }
 
@@ -125,16 +122,20 @@ impl FileExport {
         report.messages.expected = expected.messages;
         let mut threads =
             (request.format == Format::Html).then(|| Collector::new(request.locale.texts()));
-        self.first_pass(
+        let spooled = self.first_pass(
             &job,
             request,
-            &query,
+            (&query, expected),
             &mut archive,
             &mut report,
             threads.as_mut(),
         )?;
         if let Some(threads) = threads {
-            Self::cut_pages(&job, request, &query, &mut archive, threads)?;
+            let outline = match &spooled {
+                Some(spooled) => Box::new(Outline::of(spooled.messages())),
+                None => Handle::current().block_on(job.source.outline(&query))?,
+            };
+            Self::cut_pages(&job, request, outline, &mut archive, threads)?;
         }
         job.progress
             .begin(Phase::Messages, report.messages.expected);
@@ -151,7 +152,13 @@ impl FileExport {
             last_id: String::new(),
         };
         rendering.renderer.begin(&mut rendering.archive)?;
-        let mut batches = Batches::start(Arc::clone(&self.source), query.clone());
+        let mut batches = match &spooled {
+            Some(spooled) => {
+                let messages = spooled.messages();
+                Batches::of(async { Ok(messages) })
+            }
+            None => Batches::start(Arc::clone(&self.source), query.clone()),
+        };
         while let Some(batch) = batches.next()? {
             for doc in batch.docs() {
                 rendering.doc(doc)?;
@@ -193,34 +200,46 @@ impl FileExport {
         Ok((out, report))
     }
 
-    /// Packs files, and lets `threads` see the replies.
+    /// Packs files, and lets `threads` see the replies. A live workspace is asked for all messages here, which are kept.
     fn first_pass<W: Write>(
         &self,
         job: &Job<'_>,
         request: &ExportRequest,
-        query: &MessageQuery,
+        (query, expected): (&MessageQuery, Expected),
         archive: &mut Archive<W>,
         report: &mut ExportReport,
         mut threads: Option<&mut Collector>,
-    ) -> Result<(), ExportError> {
+    ) -> Result<Option<Spooled>, ExportError> {
         // Mails hold their files themselves.
         let packs = request.attachments && matches!(request.format, Format::Html | Format::Json);
         if !packs && threads.is_none() {
-            return Ok(());
+            return Ok(None);
         }
-        let query = MessageQuery {
-            selection: match threads {
-                Some(_) => Selection::WithFilesOrReplies,
-                None => Selection::WithFiles,
-            },
-            ..query.clone()
+        let selection = match threads {
+            Some(_) => Selection::WithFilesOrReplies,
+            None => Selection::WithFiles,
         };
-        let total = Handle::current().block_on(job.source.count(&query))?;
+        let mut query = query.clone();
+        let (mut spool, total) = if expected.is_live {
+            let messages = expected.messages;
+            (Some(Spool::new(messages)?), messages)
+        } else {
+            query.selection = selection;
+            let total = Handle::current().block_on(job.source.count(&query))?;
+            (None, total)
+        };
         job.progress.begin(Phase::Files, total);
         let mut batches = Batches::start(Arc::clone(&self.source), query);
         while let Some(batch) = batches.next()? {
             for doc in batch.docs() {
                 job.check_cancelled()?;
+                job.progress.advance(1);
+                if let Some(spool) = &mut spool {
+                    spool.push(doc)?;
+                    if !selection.has(doc) {
+                        continue;
+                    }
+                }
                 let message = Message::read(doc);
                 let visibility = message.visibility();
                 if packs && (request.history || visibility == Visibility::Shown) {
@@ -233,23 +252,21 @@ impl FileExport {
                 {
                     threads.add(&message)?;
                 }
-                job.progress.advance(1);
             }
         }
-        Ok(())
+        spool.map(Spool::finish).transpose()
     }
 
     /// Decides where pages end and finds the first messages of threads.
     fn cut_pages<W: Write>(
         job: &Job<'_>,
         request: &ExportRequest,
-        query: &MessageQuery,
+        mut outline: Box<dyn OutlineCursor>,
         archive: &mut Archive<W>,
         mut threads: Collector,
     ) -> Result<(), ExportError> {
         let runtime = Handle::current();
         let mut cutter = Cutter::new();
-        let mut outline = runtime.block_on(job.source.outline(query))?;
         while let Some(places) = runtime.block_on(outline.next_batch())? {
             job.check_cancelled()?;
             for place in places.iter() {

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::ExportError;
-use crate::store::{DocBatch, MessageQuery, MessageSource, StoreError};
+use crate::store::{DocBatch, MessageCursor, MessageQuery, MessageSource, StoreError};
 
 /// Batches that wait for the renderer.
 const AHEAD: usize = 1;
@@ -21,9 +21,16 @@ pub(super) struct Batches {
 impl Batches {
     /// Starts reading. Must be called on a thread that may block, inside a runtime.
     pub(super) fn start(source: Arc<dyn MessageSource>, query: MessageQuery) -> Self {
+        Self::of(async move { source.messages(&query).await })
+    }
+
+    /// The same from a cursor that is about to be there.
+    pub(super) fn of(
+        cursor: impl Future<Output = Result<Box<dyn MessageCursor>, StoreError>> + Send + 'static,
+    ) -> Self {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let task = Handle::current().spawn(async move {
-            let mut cursor = match source.messages(&query).await {
+            let mut cursor = match cursor.await {
                 Ok(cursor) => cursor,
                 Err(error) => {
                     // Nobody listens any more: the other side has its own reason to stop.

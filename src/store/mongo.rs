@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bson::{Bson, Document, RawDocumentBuf, Timestamp, doc};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{
     ClientOptions, CollectionOptions, ConnectionString, DatabaseOptions, FindOptions,
@@ -204,24 +204,26 @@ impl MongoDatabase {
         self.patience
     }
 
-    /// Asks how far the primary is. Whatever is read with [`MongoDatabase::session`] afterwards is at least as new, on
-    /// whichever member: one that lags behind waits until it is.
-    pub(crate) async fn look(&self) -> Result<(), StoreError> {
+    /// Asks how far the primary is, and what time it has, in milliseconds. Whatever is read with
+    /// [`MongoDatabase::session`] afterwards is at least as new, on whichever member: one that lags behind waits until it is.
+    pub(crate) async fn look(&self) -> Result<i64, StoreError> {
         let primary: SelectionCriteria = ReadPreference::PrimaryPreferred {
             options: Option::default(),
         }
         .into();
         let question = self
             .current
-            .run_command(doc! {"ping": 1})
+            .run_command(doc! {"hello": 1})
             .selection_criteria(primary);
-        let answer = self.ask("ping", async { question.await }).await?;
+        let answer = self.ask("hello", async { question.await }).await?;
         // A server alone has none, and needs none.
         if let Ok(now) = answer.get_timestamp("operationTime") {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             *seen = (*seen).max(Some(now));
         }
-        Ok(())
+        let time = answer.get_datetime("localTime");
+        let time = time.map_err(|error| odd("hello", &error.to_string()))?;
+        Ok(time.timestamp_millis())
     }
 
     /// A session whose reads wait for what was looked for; `None` where nothing was, or the server is alone.
@@ -384,6 +386,27 @@ impl MongoDatabase {
             question = question.session(session);
         }
         self.ask(collection, async { question.await }).await
+    }
+
+    /// The groups that an aggregation makes; for those that make few.
+    pub(crate) async fn groups(
+        &self,
+        collection: &str,
+        stages: impl IntoIterator<Item = Document>,
+    ) -> Result<Vec<Document>, StoreError> {
+        let mut session = self.session().await?;
+        let question = self.relaxed(collection);
+        let question = question.aggregate(stages);
+        self.ask(collection, async {
+            match &mut session {
+                Some(session) => {
+                    let mut cursor = question.session(&mut *session).await?;
+                    cursor.stream(session).try_collect().await
+                }
+                None => question.await?.try_collect().await,
+            }
+        })
+        .await
     }
 
     /// What went wrong, without the password.

@@ -60,6 +60,16 @@ impl Marks {
     }
 }
 
+impl Selection {
+    /// Whether a message is one of these.
+    pub(crate) fn has(self, doc: &[u8]) -> bool {
+        Marks::wanted(self).is_none_or(|wanted| {
+            let key = MessageKey::read(Doc::new(doc).unwrap_or(Doc::EMPTY));
+            key.marks.has(wanted)
+        })
+    }
+}
+
 impl<'a> MessageKey<'a> {
     /// Reads the key in one pass. A malformed element ends the reading: what came before it counts.
     pub(crate) fn read(doc: Doc<'a>) -> Self {

@@ -618,10 +618,12 @@ async fn what_changes_while_a_room_is_exported_is_told_apart_from_what_is_lost()
         ),
         (&json!(41), &json!(41), None)
     );
-    // Later than the last one: another export's.
+    // Later than the beginning: another export's.
     let later = exported(&place, async |database| {
-        let written = messages(database).insert_one(message("later", 100)).await;
-        written.unwrap();
+        let mut later = message("later", 0);
+        let now = DateTime::now().timestamp_millis();
+        later.insert("ts", DateTime::from_millis(now + 3_600_000));
+        messages(database).insert_one(later).await.unwrap();
     });
     assert_eq!(later.await, calm);
     let removed = exported(&place, async |database| {

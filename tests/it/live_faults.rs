@@ -312,7 +312,7 @@ async fn a_member_that_lags_is_waited_for() {
     let query = whole_room("GENERAL");
     source.count(&query).await.unwrap();
     assert_eq!(wire.count(WAITS), 0, "nothing was looked for");
-    assert!(source.live_until(&query.room).await.unwrap().is_some());
+    assert!(source.survey(&query).await.unwrap().until.is_some());
     assert!(wire.count(WAITS) >= 1, "the last message");
     source.count(&query).await.unwrap();
     assert!(wire.count(WAITS) >= 1, "the count");

@@ -6,12 +6,16 @@
 //! handed on, and all before it was. An edit moves a message's entry in that index, so that a scan may meet it twice
 //! within its millisecond; of equal ids the one that came last stays.
 //!
-//! Messages whose `ts` is no date are sorted elsewhere by the server; they are read first, almost always there are none.
+//! Messages whose `ts` is no date are sorted elsewhere by the server, most of them before all dates. A room without a
+//! beginning is one question and one walk along the index: what comes before the first date is sorted here and woven in.
+//! What the server sorts after all dates and has no instant for us either (expressions, code, `MaxKey`) comes last; it is
+//! not worth a question of its own for every room. Other windows, and rooms with internal timestamps, which do have
+//! instants, ask for those without a date first.
 
 use std::time::{Duration, Instant};
 
 use bson::oid::ObjectId;
-use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
+use bson::{Bson, DateTime, Document, RawDocumentBuf, Timestamp, doc};
 use futures_util::{Stream, StreamExt};
 use mongodb::Collection;
 use mongodb::options::FindOptions;
@@ -62,6 +66,31 @@ const NO_DATES: [&str; 17] = [
     "minKey",
     "maxKey",
 ];
+
+/// Those of them that the server sorts after dates.
+const AFTER_DATES: [&str; 6] = [
+    "timestamp",
+    "regex",
+    "dbPointer",
+    "javascript",
+    "javascriptWithScope",
+    "maxKey",
+];
+
+/// Whether one question in the order of the index finds all messages of a query, dated or not.
+pub(super) fn is_from_the_beginning(query: &MessageQuery) -> bool {
+    query.window.from.is_none() && query.selection == Selection::All
+}
+
+/// The messages of such a query, but that of those without a date some may be later than its end.
+pub(super) fn from_the_beginning(query: &MessageQuery) -> Document {
+    let mut filter = doc! {"rid": &query.room.0};
+    if let Some(after) = query.window.to.and_then(|to| to.checked_add(1)) {
+        // A comparison finds dates only, so that this leaves out only dates.
+        filter.insert("ts", doc! {"$not": {"$gte": DateTime::from_millis(after)}});
+    }
+    filter
+}
 
 /// The messages of a query whose `ts` is a date.
 pub(super) fn dated(query: &MessageQuery) -> Document {
@@ -136,6 +165,27 @@ pub(super) async fn may_have_undated(database: &MongoDatabase, room: &RoomId) ->
     false
 }
 
+/// Whether the room may have messages whose `ts` is an internal timestamp.
+async fn may_have_timestamps(database: &MongoDatabase, room: &RoomId) -> bool {
+    let Ok(mut session) = database.session().await else {
+        return true;
+    };
+    let messages = database.relaxed(COLLECTION);
+    let least = Timestamp {
+        time: 0,
+        increment: 0,
+    };
+    let mut question = messages
+        .find_one(doc! {"rid": &room.0, "ts": {"$gte": least}})
+        .projection(doc! {"_id": 0, "ts": 1});
+    if let Some(session) = &mut session {
+        question = question.session(session);
+    }
+    let found = database.ask(COLLECTION, async { question.await }).await;
+    // Who cannot be asked is asked more, by those who try again.
+    !matches!(found, Ok(None))
+}
+
 /// Whether an undated message belongs to a query: importers wrote instants as numbers and texts, too.
 pub(super) fn belongs(key: &MessageKey<'_>, window: Window) -> bool {
     window.contains(key.ts)
@@ -148,7 +198,15 @@ pub(super) fn read(
     out: &mut BatchSender<DocBatch>,
 ) -> Result<(), ReadEnd> {
     let handle = Handle::current();
-    let undated = sorted_undated(&handle, database, query, out)?;
+    let in_one = is_from_the_beginning(query)
+        && !handle.block_on(may_have_timestamps(database, &query.room));
+    let (undated, mut begun, mut late) = if in_one {
+        let (undated, begun) = beginning(&handle, database, query, out)?;
+        (undated, Some(begun), Late::of_all())
+    } else {
+        let undated = sorted_undated(&handle, database, query, out)?;
+        (undated, None, Late::default())
+    };
     let mut undated = match &undated {
         Some(sorted) => Some(Undated::new(sorted)?),
         None => None,
@@ -157,14 +215,24 @@ pub(super) fn read(
     let mut tries = Tries::default();
     let mut from = None;
     loop {
-        let mut rest = query.clone();
-        if from.is_some() {
-            rest.window.from = from;
-        }
-        let mut reply = Replies::start(&handle, database, dated(&rest));
+        let (mut reply, mut first) = match begun.take() {
+            Some(None) => break,
+            Some(Some((reply, first))) => (reply, Some(first)),
+            None => {
+                let mut rest = query.clone();
+                if from.is_some() {
+                    rest.window.from = from;
+                }
+                (Replies::start(&handle, database, dated(&rest)), None)
+            }
+        };
         let lost = loop {
-            match reply.next(&handle, out)? {
-                Some(Ok(batch)) => group.batch(&batch, database, &mut undated, out)?,
+            let next = match first.take() {
+                Some(first) => Some(Ok(first)),
+                None => reply.next(&handle, out)?,
+            };
+            match next {
+                Some(Ok(batch)) => group.batch(&batch, database, &mut undated, &mut late, out)?,
                 Some(Err(lost)) => break Some(lost),
                 None => break None,
             }
@@ -181,13 +249,176 @@ pub(super) fn read(
             tries = Tries::default();
         }
         group.forget();
+        late.lost();
         tries.wait(&handle, &query.room, lost.error, out)?;
     }
     group.close(&mut undated, out)?;
     if let Some(undated) = &mut undated {
         undated.through(i64::MAX, out)?;
     }
-    Ok(())
+    late.hand_on(&handle, database, query, out)
+}
+
+/// The question that is open, and its first reply that has more than messages without a date; `None` when there is none.
+type Begun = Option<(Replies, RawBatch)>;
+
+/// Asks for all messages from the beginning on, and sorts those without a date that come before the first date.
+fn beginning(
+    handle: &Handle,
+    database: &MongoDatabase,
+    query: &MessageQuery,
+    out: &BatchSender<DocBatch>,
+) -> Result<(Option<UniqueSorted>, Begun), ReadEnd> {
+    let mut tries = Tries::default();
+    let mut undated = Unsorted::default();
+    loop {
+        let mut replies = Replies::start(handle, database, from_the_beginning(query));
+        let lost = loop {
+            let batch = match replies.next(handle, out)? {
+                Some(Ok(batch)) => batch,
+                Some(Err(lost)) => break lost,
+                None => return Ok((undated.finish()?, None)),
+            };
+            let docs = batch
+                .doc_slices()
+                .map_err(|error| database.failed(COLLECTION, &error))?;
+            let mut only_undated = true;
+            for doc in docs {
+                let doc = document(doc).map_err(|reason| odd(COLLECTION, &reason))?;
+                if place_of(doc) != Place::BeforeDates {
+                    only_undated = false;
+                    break;
+                }
+                undated.push(doc, query.window)?;
+            }
+            if !only_undated {
+                return Ok((undated.finish()?, Some((replies, batch))));
+            }
+        };
+        if !lost.passing {
+            return Err(lost.error.into());
+        }
+        tries.wait(handle, &query.room, lost.error, out)?;
+    }
+}
+
+/// Where the server sorts a message by its `ts`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    BeforeDates,
+    Date,
+    AfterDates,
+}
+
+fn place_of(doc: &[u8]) -> Place {
+    let ts = Doc::new(doc).ok().and_then(|doc| doc.get("ts"));
+    match ts {
+        Some(Value::DateTime(_)) => Place::Date,
+        Some(
+            Value::Timestamp(..)
+            | Value::Regex(..)
+            | Value::DbPointer(..)
+            | Value::JavaScript(_)
+            | Value::JavaScriptWithScope(..)
+            | Value::MaxKey,
+        ) => Place::AfterDates,
+        _ => Place::BeforeDates,
+    }
+}
+
+/// Messages that do not come in their order.
+#[derive(Default)]
+struct Unsorted {
+    sorter: Option<UniqueSorter>,
+}
+
+impl Unsorted {
+    fn push(&mut self, doc: &[u8], window: Window) -> Result<(), ReadEnd> {
+        let key = MessageKey::read(Doc::new(doc).unwrap_or(Doc::EMPTY));
+        if !belongs(&key, window) {
+            return Ok(());
+        }
+        let mut before = Vec::with_capacity(8);
+        push_instant(&mut before, key.ts);
+        self.sorter
+            .get_or_insert_with(|| UniqueSorter::new(SORTER, None))
+            .push(&before, &key.id_in(doc), &[doc])
+            .map_err(spill)
+    }
+
+    fn finish(self) -> Result<Option<UniqueSorted>, ReadEnd> {
+        let sorted = self.sorter.map(|sorter| sorter.finish(|_| {}));
+        sorted.transpose().map_err(spill)
+    }
+
+    fn hand_on(self, out: &mut BatchSender<DocBatch>) -> Result<(), ReadEnd> {
+        let Some(sorted) = self.finish()? else {
+            return Ok(());
+        };
+        let mut items = sorted.read().map_err(spill)?;
+        while let Some(item) = items.next().map_err(spill)? {
+            out.push(item.payload)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the server sorts after all dates.
+#[derive(Default)]
+struct Late {
+    /// Whether the question that is open finds it.
+    open: bool,
+    /// Whether that question has had only what comes before all dates, which is known.
+    before_dates: bool,
+    /// Whether such a question was lost, so that it must be asked for.
+    lost: bool,
+    found: Unsorted,
+}
+
+impl Late {
+    fn of_all() -> Self {
+        Self {
+            open: true,
+            before_dates: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a document has its place elsewhere.
+    fn takes(&mut self, doc: &[u8]) -> Result<bool, ReadEnd> {
+        if !self.open {
+            return Ok(false);
+        }
+        let place = place_of(doc);
+        self.before_dates &= place == Place::BeforeDates;
+        if place == Place::AfterDates {
+            self.found.push(doc, Window::default())?;
+        }
+        Ok(self.before_dates || place == Place::AfterDates)
+    }
+
+    fn lost(&mut self) {
+        self.lost |= self.open;
+        self.open = false;
+    }
+
+    fn hand_on(
+        mut self,
+        handle: &Handle,
+        database: &MongoDatabase,
+        query: &MessageQuery,
+        out: &mut BatchSender<DocBatch>,
+    ) -> Result<(), ReadEnd> {
+        if self.lost {
+            let types: Vec<Bson> = AFTER_DATES.iter().map(|&name| name.into()).collect();
+            let rest = filter(query, doc! {"ts": {"$type": types}});
+            let found = &mut self.found;
+            collect(handle, database, &query.room, &rest, out, |doc| {
+                found.push(doc, query.window)
+            })?;
+        }
+        self.found.hand_on(out)
+    }
 }
 
 /// How often a place was tried, and since when it is lost.
@@ -381,6 +612,7 @@ impl Group {
         batch: &RawBatch,
         database: &MongoDatabase,
         undated: &mut Option<Undated<'_>>,
+        late: &mut Late,
         out: &mut BatchSender<DocBatch>,
     ) -> Result<(), ReadEnd> {
         let docs = batch
@@ -390,6 +622,9 @@ impl Group {
         let mut alone: Option<&[u8]> = None;
         for doc in docs {
             let doc = document(doc).map_err(|reason| odd(COLLECTION, &reason))?;
+            if late.takes(doc)? {
+                continue;
+            }
             let ts = date_of(doc);
             // What cannot be compared stays where the server put it.
             let later = self.ts.is_none() || ts.is_some_and(|ts| Some(ts) > self.ts);
@@ -569,24 +804,13 @@ fn sorted_undated(
     if !handle.block_on(may_have_undated(database, &query.room)) {
         return Ok(None);
     }
-    let mut sorter = UniqueSorter::new(SORTER, None);
-    let wanted = |key: &MessageKey<'_>| belongs(key, query.window);
-    let mut found = false;
+    let mut unsorted = Unsorted::default();
     for filter in undated(query) {
-        found |= collect(
-            handle,
-            database,
-            &query.room,
-            &filter,
-            wanted,
-            &mut sorter,
-            out,
-        )?;
+        collect(handle, database, &query.room, &filter, out, |doc| {
+            unsorted.push(doc, query.window)
+        })?;
     }
-    if !found {
-        return Ok(None);
-    }
-    Ok(Some(sorter.finish(|_| {}).map_err(spill)?))
+    unsorted.finish()
 }
 
 /// Reads those of these messages that are in the room into `out`. Blocks; inside a runtime.
@@ -597,58 +821,44 @@ pub(super) fn read_chosen(
     out: &mut BatchSender<DocBatch>,
 ) -> Result<(), ReadEnd> {
     let handle = Handle::current();
-    let mut sorter = UniqueSorter::new(SORTER, None);
+    let mut unsorted = Unsorted::default();
     for some in ids.chunks(CHOSEN) {
         // Importers wrote ids of the server's own type, too, which are told in hexadecimal.
         let own = some.iter().filter_map(|id| ObjectId::parse_str(id).ok());
         let texts = some.iter().map(Bson::from);
         let ids: Vec<_> = texts.chain(own.map(Bson::from)).collect();
         let filter = doc! {"_id": {"$in": ids}, "rid": &room.0};
-        collect(&handle, database, room, &filter, |_| true, &mut sorter, out)?;
+        collect(&handle, database, room, &filter, out, |doc| {
+            unsorted.push(doc, Window::default())
+        })?;
     }
-    let chosen = sorter.finish(|_| {}).map_err(spill)?;
-    let mut items = chosen.read().map_err(spill)?;
-    while let Some(item) = items.next().map_err(spill)? {
-        out.push(item.payload)?;
-    }
-    Ok(())
+    unsorted.hand_on(out)
 }
 
-/// Puts the messages that a filter finds and `wanted` keeps into a sorter; whether there were any. When the cursor is lost
-/// they are read once more: of each id one stays.
+/// Shows `visit` the messages that a filter finds. When the cursor is lost they are read once more, so that it may see them
+/// more than once.
 fn collect(
     handle: &Handle,
     database: &MongoDatabase,
     room: &RoomId,
     filter: &Document,
-    wanted: impl Fn(&MessageKey<'_>) -> bool,
-    sorter: &mut UniqueSorter,
     out: &BatchSender<DocBatch>,
-) -> Result<bool, ReadEnd> {
+    mut visit: impl FnMut(&[u8]) -> Result<(), ReadEnd>,
+) -> Result<(), ReadEnd> {
     let mut tries = Tries::default();
-    let mut found = false;
     loop {
         let mut replies = Replies::start(handle, database, filter.clone());
         let lost = loop {
             let batch = match replies.next(handle, out)? {
                 Some(Ok(batch)) => batch,
                 Some(Err(lost)) => break lost,
-                None => return Ok(found),
+                None => return Ok(()),
             };
             let docs = batch
                 .doc_slices()
                 .map_err(|error| database.failed(COLLECTION, &error))?;
             for doc in docs {
-                let doc = document(doc).map_err(|reason| odd(COLLECTION, &reason))?;
-                let key = MessageKey::read(Doc::new(doc).unwrap_or(Doc::EMPTY));
-                if wanted(&key) {
-                    found = true;
-                    let mut before = Vec::with_capacity(8);
-                    push_instant(&mut before, key.ts);
-                    sorter
-                        .push(&before, &key.id_in(doc), &[doc])
-                        .map_err(spill)?;
-                }
+                visit(document(doc).map_err(|reason| odd(COLLECTION, &reason))?)?;
             }
         };
         if !lost.passing {

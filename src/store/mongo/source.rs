@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use bson::{Document, doc};
+use bson::{Bson, Document, doc};
 use futures_util::StreamExt;
 use mongodb::options::FindOptions;
 use transcript::bson::{Doc, Value, id_text};
@@ -16,13 +16,11 @@ use crate::store::fields::texts_at;
 use crate::store::order::{MessageKey, NO_TS};
 use crate::store::{
     AvatarOf, MessageCursor, MessageQuery, MessageSource, ROLES, RawDoc, RoomId, RoomSummary,
-    Selection, StoreError, UPLOAD_STORES, UploadId, Window,
+    Selection, StoreError, Survey, UPLOAD_STORES, UploadId, Window,
 };
 
 const ROOMS: &str = "rocketchat_room";
 const UPLOADS: &str = "rocketchat_uploads";
-/// The first instant that every client and server can name.
-const YEAR_1: i64 = -62_135_596_800_000;
 /// Uploads that are no thumbnails, as `sqlite/tables.rs` tells them apart.
 fn no_thumbnail() -> Document {
     doc! {"typeGroup": {"$ne": "thumb"}, "originalFileId": {"$in": [null, ""]}}
@@ -114,6 +112,39 @@ impl MongoSource {
                 .await?;
         }
         Ok(())
+    }
+
+    /// How many messages from the beginning of a room on there are, in one walk along the index. `None` where the `ts` of
+    /// some may be an instant and is no date, so that only reading them tells whether they belong to the query.
+    async fn count_at_once(&self, query: &MessageQuery) -> Result<Option<u64>, StoreError> {
+        let stages = [
+            doc! {"$match": messages::from_the_beginning(query)},
+            doc! {"$group": {"_id": {"$type": "$ts"}, "count": {"$sum": 1_i64}}},
+        ];
+        let mut count = 0;
+        let groups = self.database.groups(messages::COLLECTION, stages).await?;
+        for group in groups {
+            let kind = group.get_str("_id").unwrap_or_default();
+            if query.window.to.is_some()
+                && !matches!(kind, "date" | "missing" | "null" | "undefined")
+            {
+                return Ok(None);
+            }
+            let some = group.get("count").and_then(Bson::as_i64);
+            count += some.and_then(|some| u64::try_from(some).ok()).unwrap_or(0);
+        }
+        Ok(Some(count))
+    }
+
+    /// The same for every query, in as many questions as it takes.
+    async fn count_by_parts(&self, query: &MessageQuery) -> Result<u64, StoreError> {
+        let dated = self
+            .database
+            .count(messages::COLLECTION, messages::dated(query))
+            .await?;
+        let mut undated = 0;
+        self.each_undated(query, |_| undated += 1).await?;
+        Ok(dated + undated)
     }
 
     /// Instant of a room's first (1) or last (-1) dated message.
@@ -268,27 +299,40 @@ impl MessageSource for MongoSource {
     }
 
     async fn count(&self, query: &MessageQuery) -> Result<u64, StoreError> {
-        let dated = self
-            .database
-            .count(messages::COLLECTION, messages::dated(query))
-            .await?;
-        let mut undated = 0;
-        self.each_undated(query, |_| undated += 1).await?;
-        Ok(dated + undated)
+        if messages::is_from_the_beginning(query)
+            && let Some(count) = self.count_at_once(query).await?
+        {
+            return Ok(count);
+        }
+        self.count_by_parts(query).await
     }
 
-    async fn live_until(&self, room: &RoomId) -> Result<Option<i64>, StoreError> {
-        let query = MessageQuery {
-            room: room.clone(),
-            window: Window::default(),
-            selection: Selection::All,
-        };
-        self.database.look().await?;
-        // An empty room ends before all messages.
-        let mut last = self.edge(&query, -1).await?.unwrap_or(YEAR_1);
-        self.each_undated(&query, |key| last = last.max(key.ts))
+    async fn survey(&self, query: &MessageQuery) -> Result<Survey, StoreError> {
+        let now = self.database.look().await?;
+        let mut query = query.clone();
+        if query.window.to.is_some() {
+            let until = query.window.to;
+            let messages = self.count(&query).await?;
+            return Ok(Survey { messages, until });
+        }
+        // Clocks of those who write may be ahead of the server's: what they have written is there already.
+        let mut later = query.clone();
+        later.window.from = Some(now + 1);
+        let mut until = self.edge(&later, -1).await?.unwrap_or(now);
+        query.window.to = Some(until);
+        if messages::is_from_the_beginning(&query)
+            && let Some(messages) = self.count_at_once(&query).await?
+        {
+            let until = Some(until);
+            return Ok(Survey { messages, until });
+        }
+        query.window.to = None;
+        self.each_undated(&query, |key| until = until.max(key.ts))
             .await?;
-        Ok(Some(last))
+        query.window.to = Some(until);
+        let messages = self.count_by_parts(&query).await?;
+        let until = Some(until);
+        Ok(Survey { messages, until })
     }
 
     async fn messages(&self, query: &MessageQuery) -> Result<Box<dyn MessageCursor>, StoreError> {
