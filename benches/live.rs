@@ -12,23 +12,24 @@
 )]
 #![expect(clippy::cast_precision_loss, reason = "rates for people")]
 
+#[path = "../tests/support/fill.rs"]
+mod fill;
 #[path = "../tests/support/generate.rs"]
 mod generate;
 #[path = "shared/measure.rs"]
 mod measure;
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use bson::{Document, RawDocumentBuf, doc};
+use bson::{RawDocumentBuf, doc};
 use export_room::store::mongo::{Load, MongoDatabase, MongoSource};
 use export_room::store::{MessageQuery, MessageSource, RoomId, Selection, Window};
 use futures_util::StreamExt;
 use measure::{Whose, median, processor_seconds};
-use mongodb::{Client, Collection, IndexModel};
+use mongodb::{Client, Collection};
 
 /// Documents of one reply, as the product asks for them.
 const BATCH: u32 = 1000;
@@ -67,7 +68,7 @@ async fn main() {
         let address = format!("{}/{name}?{options}", rest.trim_end_matches('/'));
         let client = Client::with_uri_str(&address).await.unwrap();
         let database = client.database(&name);
-        let seconds = fill(&database, messages, temporary.path()).await;
+        let seconds = written(&database, messages, temporary.path()).await;
         println!(
             "{messages:>8}  filled by us      {:>10.0}",
             messages as f64 / seconds
@@ -132,47 +133,11 @@ fn started(directory: &Path) -> (String, Child) {
 }
 
 /// Writes the generated room; seconds.
-async fn fill(database: &mongodb::Database, messages: u64, directory: &Path) -> f64 {
+async fn written(database: &mongodb::Database, messages: u64, directory: &Path) -> f64 {
     let dump = directory.join(format!("dump-{messages}"));
     generate::dump(&dump, messages).unwrap();
-    let keys = doc! {"rid": 1, "ts": 1, "_updatedAt": 1};
-    let index = IndexModel::builder().keys(keys).build();
-    let collection = database.collection::<Document>("rocketchat_message");
-    collection.create_index(index).await.unwrap();
     let begun = Instant::now();
-    for file in std::fs::read_dir(dump.join("rocketchat")).unwrap() {
-        let path = file.unwrap().path();
-        let Some(name) = path
-            .file_name()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .strip_suffix(".bson")
-        else {
-            continue;
-        };
-        let collection = database.collection::<RawDocumentBuf>(name);
-        let mut file = BufReader::new(File::open(&path).unwrap());
-        let mut some = Vec::new();
-        loop {
-            let mut length = [0; 4];
-            let more = file.read_exact(&mut length).is_ok();
-            if more {
-                let size = usize::try_from(u32::from_le_bytes(length)).unwrap();
-                let mut document = vec![0; size];
-                document[..4].copy_from_slice(&length);
-                file.read_exact(&mut document[4..]).unwrap();
-                some.push(RawDocumentBuf::from_bytes(document).unwrap());
-            }
-            if some.len() == 5000 || !more && !some.is_empty() {
-                collection.insert_many(&some).await.unwrap();
-                some.clear();
-            }
-            if !more {
-                break;
-            }
-        }
-    }
+    fill::fill(database, &dump.join("rocketchat")).await;
     begun.elapsed().as_secs_f64()
 }
 

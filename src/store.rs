@@ -85,8 +85,9 @@ pub struct MessageQuery {
 pub struct Survey {
     /// Messages of the query, up to `until`.
     pub messages: u64,
-    /// Where others may write messages meanwhile, the last instant that belongs to the export: all messages that are there
-    /// now are older, and what is written later is not part of it. `None` where nobody writes.
+    /// Where others may write messages meanwhile, the last instant that belongs to the export, at most the query's own: all
+    /// its messages that are there now are no later, and what is written later is not part of it. `None` where nobody
+    /// writes.
     pub until: Option<i64>,
 }
 

@@ -77,7 +77,7 @@ impl FileExport {
         self.progress.begin(Phase::Count, 0);
         let survey = self.source.survey(&query(request, request.window)).await?;
         let mut window = request.window;
-        window.to = window.to.or(survey.until);
+        window.to = survey.until.or(window.to);
         Ok(Expected {
             messages: survey.messages,
             window,
@@ -131,11 +131,13 @@ impl FileExport {
             threads.as_mut(),
         )?;
         if let Some(threads) = threads {
-            let outline = match &spooled {
-                Some(spooled) => Box::new(Outline::of(spooled.messages())),
-                None => Handle::current().block_on(job.source.outline(&query))?,
-            };
-            Self::cut_pages(&job, request, outline, &mut archive, threads)?;
+            Self::cut_pages(
+                &job,
+                request,
+                (&query, spooled.as_ref()),
+                &mut archive,
+                threads,
+            )?;
         }
         job.progress
             .begin(Phase::Messages, report.messages.expected);
@@ -152,13 +154,7 @@ impl FileExport {
             last_id: String::new(),
         };
         rendering.renderer.begin(&mut rendering.archive)?;
-        let mut batches = match &spooled {
-            Some(spooled) => {
-                let messages = spooled.messages();
-                Batches::of(async { Ok(messages) })
-            }
-            None => Batches::start(Arc::clone(&self.source), query.clone()),
-        };
+        let mut batches = self.messages(&query, spooled.as_ref());
         while let Some(batch) = batches.next()? {
             for doc in batch.docs() {
                 rendering.doc(doc)?;
@@ -198,6 +194,14 @@ impl FileExport {
         write_manifest(&mut archive, request, &report, &oddities)?;
         let (out, _) = archive.zip.finish()?;
         Ok((out, report))
+    }
+
+    /// The messages to render: those that were kept, else the source's. Inside a runtime.
+    fn messages(&self, query: &MessageQuery, spooled: Option<&Spooled>) -> Batches {
+        match spooled.map(Spooled::messages) {
+            Some(messages) => Batches::of(async { Ok(messages) }),
+            None => Batches::start(Arc::clone(&self.source), query.clone()),
+        }
     }
 
     /// Packs files, and lets `threads` see the replies. A live workspace is asked for all messages here, which are kept.
@@ -261,12 +265,16 @@ impl FileExport {
     fn cut_pages<W: Write>(
         job: &Job<'_>,
         request: &ExportRequest,
-        mut outline: Box<dyn OutlineCursor>,
+        (query, spooled): (&MessageQuery, Option<&Spooled>),
         archive: &mut Archive<W>,
         mut threads: Collector,
     ) -> Result<(), ExportError> {
         let runtime = Handle::current();
         let mut cutter = Cutter::new();
+        let mut outline: Box<dyn OutlineCursor> = match spooled {
+            Some(spooled) => Box::new(Outline::of(spooled.messages())),
+            None => runtime.block_on(job.source.outline(query))?,
+        };
         while let Some(places) = runtime.block_on(outline.next_batch())? {
             job.check_cancelled()?;
             for place in places.iter() {

@@ -26,12 +26,11 @@ impl Spool {
     /// An empty one, on a disk that has room for about so many messages.
     pub(super) fn new(messages: u64) -> Result<Self, ExportError> {
         let directory = std::env::temp_dir();
-        match check_space(&directory, messages.saturating_mul(MESSAGE)) {
-            Err(TargetError::NoSpace { directory, .. }) => {
-                return Err(StoreError::TemporaryFull { path: directory }.into());
-            }
-            // What cannot be asked shows when it is written.
-            Ok(()) | Err(_) => {}
+        // What cannot be asked shows when it is written.
+        if let Err(TargetError::NoSpace { directory, .. }) =
+            check_space(&directory, messages.saturating_mul(MESSAGE))
+        {
+            return Err(StoreError::TemporaryFull { path: directory }.into());
         }
         let file = tempfile::tempfile_in(&directory).map_err(failed)?;
         Ok(Self {

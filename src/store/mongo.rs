@@ -12,6 +12,7 @@ mod source;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -117,6 +118,8 @@ pub struct MongoDatabase {
     client: Client,
     /// What relaxed reads must have seen, in the replica set's own time; see [`MongoDatabase::look`].
     seen: Arc<Mutex<Option<Timestamp>>>,
+    /// When that was, in milliseconds.
+    looked_at: Arc<AtomicI64>,
 }
 
 impl fmt::Debug for MongoDatabase {
@@ -177,6 +180,7 @@ impl MongoDatabase {
             patience: answer.saturating_add(select),
             client: client.clone(),
             seen: Arc::default(),
+            looked_at: Arc::new(AtomicI64::new(i64::MAX)),
         };
         for collection in ["rocketchat_room", "rocketchat_settings"] {
             let found = connected.one(collection, doc! {}).await?;
@@ -223,7 +227,14 @@ impl MongoDatabase {
         }
         let time = answer.get_datetime("localTime");
         let time = time.map_err(|error| odd("hello", &error.to_string()))?;
-        Ok(time.timestamp_millis())
+        let time = time.timestamp_millis();
+        self.looked_at.store(time, Ordering::Relaxed);
+        Ok(time)
+    }
+
+    /// Whether what is later than an instant has come since [`MongoDatabase::look`], so that it is not much.
+    pub(crate) fn is_recent(&self, instant: i64) -> bool {
+        instant >= self.looked_at.load(Ordering::Relaxed)
     }
 
     /// A session whose reads wait for what was looked for; `None` where nothing was, or the server is alone.

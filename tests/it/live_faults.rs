@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bson::{DateTime, Document, doc};
+use bson::{Bson, DateTime, Document, doc};
 use export_room::store::mongo::{Load, MongoDatabase, MongoSource};
 use export_room::store::{MessageSource, StoreError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::sources::{expected, whole_room, workspace};
+use crate::sources::{expected, id_of, whole_room, workspace};
 use crate::support::cli::{command, entries, manifest, ran, run, text};
 use crate::support::dump::DumpBuilder;
 use crate::support::mongo::{MongoPlace, MongoServer};
@@ -38,6 +38,10 @@ async fn read(source: &MongoSource) -> Result<Vec<Vec<u8>>, StoreError> {
         documents.extend(batch.docs().map(<[u8]>::to_vec));
     }
     Ok(documents)
+}
+
+fn ids(documents: &[Vec<u8>]) -> Vec<String> {
+    documents.iter().map(|document| id_of(document)).collect()
 }
 
 fn times(times: i32) -> Document {
@@ -87,6 +91,63 @@ async fn a_lost_cursor_goes_on_where_it_was() {
             );
         }
     }
+}
+
+// What the server sorts after dates has its place behind them, unless it has an instant, and is never lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_behind_all_dates_comes_once() {
+    let server = MongoServer::start(&[]);
+    let place = server.place();
+    let mut dump = DumpBuilder::new();
+    dump.add(
+        "rocketchat_room",
+        &doc! {"_id": "GENERAL", "t": "c", "name": "general"},
+    );
+    let mut expected = Vec::new();
+    let mut add = |id: String, ts: Bson| {
+        let message = doc! {"_id": &id, "rid": "GENERAL", "ts": ts};
+        dump.add("rocketchat_message", &message);
+        expected.push(id);
+    };
+    for number in 0..20 {
+        let ts = DateTime::from_millis(number * 2_000);
+        add(format!("m{number:02}"), ts.into());
+    }
+    let pattern = bson::Regex {
+        pattern: "x".try_into().unwrap(),
+        options: "".try_into().unwrap(),
+    };
+    add("a".to_owned(), Bson::MaxKey);
+    add("b".to_owned(), pattern.into());
+    place.load(&dump).await;
+    let source = source(&place).await;
+    let room = whole_room("GENERAL");
+    // Undisturbed, and with a cursor that is lost on its way.
+    for lost in [false, true] {
+        if lost {
+            let how = doc! {"failCommands": ["getMore"], "errorCode": 43};
+            place.fail(times(1), how).await;
+        }
+        assert_eq!(ids(&read(&source).await.unwrap()), expected, "{lost}");
+    }
+    assert_eq!(source.count(&room).await.unwrap(), 22);
+    // An internal timestamp is an instant, in seconds.
+    let messages = place.database().await;
+    let messages = messages.collection::<Document>("rocketchat_message");
+    let ts = bson::Timestamp {
+        time: 5,
+        increment: 1,
+    };
+    let message = doc! {"_id": "t", "rid": "GENERAL", "ts": ts};
+    messages.insert_one(message).await.unwrap();
+    let mut found = ids(&read(&source).await.unwrap());
+    // The others have no instant that can be read, and are older than all that have.
+    assert_eq!(found.iter().position(|id| id == "t"), Some(5));
+    expected.push("t".to_owned());
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+    assert_eq!(source.count(&room).await.unwrap(), 23);
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ mod import;
 mod jobs;
 mod live;
 mod live_faults;
+mod live_rights;
 mod login;
 mod mail;
 mod mailbox;

@@ -3,20 +3,20 @@
 use std::path::Path;
 
 use crate::support::cli::{run, text};
+use crate::support::fill::fill;
 use crate::support::generate;
+use crate::support::mongo::MongoPlace;
 
 const MIB: u64 = 1024 * 1024;
 
 /// Peak memory of an export in bytes, as the process itself reports it.
-fn peak(address: &str, format: &str, zip: &Path, messages: u64) -> u64 {
-    let ran = run(&[
+fn peak(address: &str, form: &[&str], zip: &Path, messages: u64) -> u64 {
+    let fixed = [
         "export",
         "--workspace",
         address,
         "--room",
         generate::NAME,
-        "--format",
-        format,
         "--progress",
         "json",
         "--force",
@@ -24,7 +24,8 @@ fn peak(address: &str, format: &str, zip: &Path, messages: u64) -> u64 {
         "2",
         "-o",
         text(zip),
-    ]);
+    ];
+    let ran = run(&[&fixed[..], &["--format"], form].concat());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let line: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
     assert_eq!(line["messages"], messages);
@@ -38,7 +39,7 @@ fn a_million_messages_take_the_memory_of_ten_thousand() {
     let small = addresses(directory.path(), 10_000);
     for (small, large) in small.iter().zip(addresses(directory.path(), 1_000_000)) {
         for format in ["html", "json"] {
-            check_growth(format, &zip, (small, 10_000), (&large, 1_000_000));
+            check_growth(&[format], &zip, (small, 10_000), (&large, 1_000_000));
         }
     }
 }
@@ -51,7 +52,25 @@ fn a_hundred_thousand_mails_take_the_memory_of_ten_thousand() {
     let [small, _] = addresses(directory.path(), 10_000);
     let [large, _] = addresses(directory.path(), 100_000);
     for format in ["mbox", "eml"] {
-        check_growth(format, &zip, (&small, 10_000), (&large, 100_000));
+        check_growth(&[format], &zip, (&small, 10_000), (&large, 100_000));
+    }
+}
+
+// The server of the tests gives some twenty thousand messages a second, in the order of one question after looking for all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_room_of_many_messages_takes_the_memory_of_a_small_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let zip = directory.path().join("out.zip");
+    let (few, many) = (5_000, 50_000);
+    let [small, large] = [few, many].map(|_| MongoPlace::new());
+    for (place, messages) in [(&small, few), (&large, many)] {
+        let dump = directory.path().join(messages.to_string());
+        generate::dump(&dump, messages).unwrap();
+        fill(&place.database().await, &dump.join("rocketchat")).await;
+    }
+    // From the server at once, and by way of the disk.
+    for form in [&["json", "--no-attachments"][..], &["json"], &["html"]] {
+        check_growth(form, &zip, (&small.address, few), (&large.address, many));
     }
 }
 
@@ -67,13 +86,12 @@ fn addresses(directory: &Path, messages: u64) -> [String; 2] {
 }
 
 /// Exports a small and a large room, each with its number of messages.
-fn check_growth(format: &str, zip: &Path, small: (&str, u64), large: (&str, u64)) {
-    let [few, many] =
-        [small, large].map(|(address, messages)| peak(address, format, zip, messages));
-    assert!(many <= 48 * MIB, "{format}: {many} bytes");
+fn check_growth(form: &[&str], zip: &Path, small: (&str, u64), large: (&str, u64)) {
+    let [few, many] = [small, large].map(|(address, messages)| peak(address, form, zip, messages));
+    assert!(many <= 48 * MIB, "{form:?}: {many} bytes");
     assert!(
         many <= few + 8 * MIB,
-        "{format}: {few} bytes for {} messages, {many} for {}",
+        "{form:?}: {few} bytes for {} messages, {many} for {}",
         small.1,
         large.1
     );

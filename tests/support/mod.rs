@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod dump;
 pub(crate) mod exported;
 pub(crate) mod faults;
+pub(crate) mod fill;
 pub(crate) mod gallery;
 pub(crate) mod generate;
 pub(crate) mod mail;

@@ -3,7 +3,7 @@
 //! The suites that keep a contract run on one server, each test in a database of its own, or on the server of
 //! `EXPORT_ROOM_TEST_MONGODB_URI`. Tests that make a server fail start one for themselves.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,7 +27,7 @@ pub(crate) struct MongoServer {
 struct Process {
     child: Child,
     /// When it ends, the server does.
-    _input: ChildStdin,
+    input: ChildStdin,
 }
 
 impl Drop for Process {
@@ -69,7 +69,7 @@ impl MongoServer {
             .unwrap();
         self.port = port.trim().parse().expect("the server's port");
         self.process = Some(Process {
-            _input: child.stdin.take().unwrap(),
+            input: child.stdin.take().unwrap(),
             child,
         });
     }
@@ -77,6 +77,12 @@ impl MongoServer {
     /// Kills it, as a power failure would.
     pub(crate) fn kill(&mut self) {
         self.process = None;
+    }
+
+    /// From now on only users may do anything, each what he may.
+    pub(crate) fn control_access(&mut self) {
+        let process = self.process.as_mut().unwrap();
+        writeln!(process.input, "access control").unwrap();
     }
 
     /// A database of it that nobody else has.

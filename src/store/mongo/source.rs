@@ -115,7 +115,7 @@ impl MongoSource {
     }
 
     /// How many messages from the beginning of a room on there are, in one walk along the index. `None` where the `ts` of
-    /// some may be an instant and is no date, so that only reading them tells whether they belong to the query.
+    /// some may be an instant and is no date, so that only reading them tells how long the room is.
     async fn count_at_once(&self, query: &MessageQuery) -> Result<Option<u64>, StoreError> {
         let stages = [
             doc! {"$match": messages::from_the_beginning(query)},
@@ -125,13 +125,16 @@ impl MongoSource {
         let groups = self.database.groups(messages::COLLECTION, stages).await?;
         for group in groups {
             let kind = group.get_str("_id").unwrap_or_default();
-            if query.window.to.is_some()
-                && !matches!(kind, "date" | "missing" | "null" | "undefined")
-            {
+            if !matches!(kind, "date" | "missing" | "null" | "undefined") {
                 return Ok(None);
             }
-            let some = group.get("count").and_then(Bson::as_i64);
-            count += some.and_then(|some| u64::try_from(some).ok()).unwrap_or(0);
+            // As small a number as holds it.
+            let some = match group.get("count") {
+                Some(Bson::Int32(some)) => u64::try_from(*some).ok(),
+                Some(Bson::Int64(some)) => u64::try_from(*some).ok(),
+                _ => None,
+            };
+            count += some.ok_or_else(|| odd(messages::COLLECTION, "a count is no number"))?;
         }
         Ok(Some(count))
     }
@@ -310,23 +313,22 @@ impl MessageSource for MongoSource {
     async fn survey(&self, query: &MessageQuery) -> Result<Survey, StoreError> {
         let now = self.database.look().await?;
         let mut query = query.clone();
-        if query.window.to.is_some() {
-            let until = query.window.to;
+        if let Some(to) = query.window.to.filter(|&to| to <= now) {
             let messages = self.count(&query).await?;
+            let until = Some(to);
             return Ok(Survey { messages, until });
         }
         // Clocks of those who write may be ahead of the server's: what they have written is there already.
         let mut later = query.clone();
         later.window.from = Some(now + 1);
         let mut until = self.edge(&later, -1).await?.unwrap_or(now);
-        query.window.to = Some(until);
+        // Nothing of the query that is there is later.
         if messages::is_from_the_beginning(&query)
             && let Some(messages) = self.count_at_once(&query).await?
         {
             let until = Some(until);
             return Ok(Survey { messages, until });
         }
-        query.window.to = None;
         self.each_undated(&query, |key| until = until.max(key.ts))
             .await?;
         query.window.to = Some(until);
