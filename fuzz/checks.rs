@@ -457,8 +457,8 @@ impl Output for Memory {
         Ok(Some(0))
     }
 
-    fn may_start_thread(&self, _: &str) -> bool {
-        true
+    fn starts_thread(&mut self, _: i64, _: &str) -> Result<bool, Infallible> {
+        Ok(true)
     }
 
     fn thread(&mut self, _: &str) -> Result<Option<&Thread>, Infallible> {

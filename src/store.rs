@@ -201,7 +201,7 @@ pub trait MessageSource: Send + Sync {
 /// A running read of messages.
 #[async_trait]
 pub trait MessageCursor: Send {
-    /// The next documents, at most about half a megabyte or one document; `None` at the end.
+    /// The next documents, at most about a quarter of a megabyte or one document; `None` at the end.
     async fn next_batch(&mut self) -> Result<Option<DocBatch>, StoreError>;
 }
 

@@ -1,6 +1,5 @@
 //! The ZIP under construction: entries go to the packer, what must be remembered goes to the ledger.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -11,14 +10,11 @@ use transcript::search::Indexed;
 use zipstream::{EntryOptions, Method, Options, ZipStream};
 
 use super::ExportError;
-use super::ledger::{Ledger, Spooled};
+use super::ledger::Ledger;
 use super::pages::PageIndex;
 use super::pictures::{PictureCounts, Pictures};
 use super::search::Search;
 use super::threads::Threads;
-
-/// Threads asked for most recently that are kept in memory before the ledger is asked.
-const RECENT_THREADS: usize = 512;
 
 /// Name of the manifest's entry.
 pub const MANIFEST: &str = "manifest.json";
@@ -37,14 +33,6 @@ pub struct Archive<W: Write> {
     pub(super) pages: Option<PageIndex>,
     /// Set with `pages`.
     pub(super) threads: Option<Threads>,
-    recent: VecDeque<Recent>,
-}
-
-/// A thread that was asked for.
-struct Recent {
-    first: String,
-    thread: Thread,
-    spooled: Spooled,
 }
 
 impl<W: Write> Archive<W> {
@@ -68,7 +56,6 @@ impl<W: Write> Archive<W> {
             search: None,
             pages: None,
             threads: None,
-            recent: VecDeque::with_capacity(RECENT_THREADS),
         })
     }
 }
@@ -148,25 +135,34 @@ impl<W: Write> Output for Archive<W> {
     }
 
     fn page(&mut self, number: u32) -> Result<Option<PageBounds>, ExportError> {
-        Ok(self.ledger.page(number)?)
+        match &self.pages {
+            Some(pages) => pages.bounds(number),
+            None => Ok(None),
+        }
     }
 
     fn find(&mut self, ts: i64, id: &str) -> Result<Option<u32>, ExportError> {
         match &self.pages {
-            Some(pages) if pages.may_have(id) => {
-                Ok(Some(pages.page_of(ts, id.as_bytes(), &self.ledger)?))
-            }
+            Some(pages) if pages.may_have(id) => Ok(Some(pages.page_of(ts, id.as_bytes())?)),
             _ => Ok(None),
         }
     }
 
-    fn may_start_thread(&self, id: &str) -> bool {
-        let threads = self.threads.as_ref();
-        threads.is_some_and(|threads| threads.may_start(id))
+    fn starts_thread(&mut self, ts: i64, id: &str) -> Result<bool, ExportError> {
+        match &mut self.threads {
+            Some(threads) => threads.begun.meet(ts, id, &self.ledger),
+            None => Ok(false),
+        }
     }
 
     fn thread(&mut self, first: &str) -> Result<Option<&Thread>, ExportError> {
-        Ok(self.recent_thread(first)?.map(|recent| &recent.thread))
+        match &mut self.threads {
+            Some(threads) => {
+                let thread = threads.begun.get(first, &self.ledger)?;
+                Ok(thread.map(|thread| &*thread))
+            }
+            None => Ok(None),
+        }
     }
 
     fn remember_thread(
@@ -175,10 +171,11 @@ impl<W: Write> Output for Archive<W> {
         author: &str,
         excerpt: &str,
     ) -> Result<(), ExportError> {
-        if let Some(recent) = self.recent_thread(first)? {
-            author.clone_into(&mut recent.thread.author);
-            excerpt.clone_into(&mut recent.thread.excerpt);
-            self.ledger.remember_thread(first, author, excerpt)?;
+        if let Some(threads) = &mut self.threads
+            && let Some(thread) = threads.begun.get(first, &self.ledger)?
+        {
+            author.clone_into(&mut thread.author);
+            excerpt.clone_into(&mut thread.excerpt);
         }
         Ok(())
     }
@@ -188,17 +185,14 @@ impl<W: Write> Output for Archive<W> {
         first: &str,
         each: &mut dyn FnMut(&Reply<'_>),
     ) -> Result<(), ExportError> {
-        let Some(spooled) = self.recent_thread(first)?.map(|recent| recent.spooled) else {
-            return Ok(());
-        };
         let (Some(threads), Some(pages)) = (&mut self.threads, &self.pages) else {
             return Ok(());
         };
-        for listed in threads.read(spooled)? {
+        for listed in threads.begun.replies(first)? {
             each(&Reply {
                 id: listed.id,
                 ts: listed.ts,
-                page: pages.page_of(listed.ts, listed.id.as_bytes(), &self.ledger)?,
+                page: pages.page_of(listed.ts, listed.id.as_bytes())?,
                 author: listed.author,
                 excerpt: listed.excerpt,
             });
@@ -246,28 +240,5 @@ impl<W: Write> Output for Archive<W> {
         self.start_entry(&entry)?;
         self.write(&file)?;
         self.finish_entry()
-    }
-}
-
-impl<W: Write> Archive<W> {
-    /// The thread, from those asked for last or from the ledger.
-    fn recent_thread(&mut self, first: &str) -> Result<Option<&mut Recent>, ExportError> {
-        // Replies are near: search from the latest.
-        let found = self.recent.iter().rposition(|recent| recent.first == first);
-        if let Some(at) = found {
-            return Ok(self.recent.get_mut(at));
-        }
-        let Some((thread, spooled)) = self.ledger.thread(first)? else {
-            return Ok(None);
-        };
-        if self.recent.len() == RECENT_THREADS {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(Recent {
-            first: first.to_owned(),
-            thread,
-            spooled,
-        });
-        Ok(self.recent.back_mut())
     }
 }

@@ -26,6 +26,11 @@ impl Bloom {
         }
     }
 
+    /// Whether nothing was put in.
+    pub(super) fn is_empty(&self) -> bool {
+        self.empty
+    }
+
     pub(super) fn insert(&mut self, id: &[u8]) {
         self.empty = false;
         let (block, bits) = self.place(id);

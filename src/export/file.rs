@@ -14,7 +14,7 @@ use transcript::names;
 use super::archive::Archive;
 use super::ledger::MissingFile;
 use super::mails::{self, Mails};
-use super::pages::{Cutter, PageIndex};
+use super::pages::{self, PageIndex};
 use super::pictures::Pictures;
 use super::pipeline::Batches;
 use super::progress::{Phase, Progress};
@@ -26,7 +26,7 @@ use super::threads::{self, Collector};
 use super::{ExportError, Job, attachments, markup};
 use crate::blob::BlobStore;
 use crate::mail::dates::Dates;
-use crate::store::outline::{Outline, OutlineCursor};
+use crate::store::outline::Outline;
 use crate::store::{DocBatch, MessageQuery, MessageSource, RoomId, Selection, Window};
 
 /// Messages between two looks at the counters and the cancellation.
@@ -120,25 +120,19 @@ impl FileExport {
         }
         let query = query(request, expected.window);
         report.messages.expected = expected.messages;
-        let mut threads =
-            (request.format == Format::Html).then(|| Collector::new(request.locale.texts()));
-        let spooled = self.first_pass(
-            &job,
-            request,
-            (&query, expected),
-            &mut archive,
-            &mut report,
-            threads.as_mut(),
-        )?;
-        if let Some(threads) = threads {
-            Self::cut_pages(
+        let spooled = match request.format {
+            Format::Html => {
+                self.outline(&job, request, (&query, expected), &mut archive, &mut report)?
+            }
+            _ => self.first_pass(
                 &job,
                 request,
-                (&query, spooled.as_ref()),
+                (&query, expected),
                 &mut archive,
-                threads,
-            )?;
-        }
+                &mut report,
+                None,
+            )?,
+        };
         job.progress
             .begin(Phase::Messages, report.messages.expected);
         let mut rendering = Rendering {
@@ -204,6 +198,44 @@ impl FileExport {
         }
     }
 
+    /// The first pass of an HTML export: packs files, meets the replies, and decides where pages end. Beside that, when the
+    /// source can tell the places; after it, from what it kept of a live one.
+    fn outline<W: Write>(
+        &self,
+        job: &Job<'_>,
+        request: &ExportRequest,
+        (query, expected): (&MessageQuery, Expected),
+        archive: &mut Archive<W>,
+        report: &mut ExportReport,
+    ) -> Result<Option<Spooled>, ExportError> {
+        let mut threads = Collector::new(request.locale.texts());
+        let runtime = Handle::current();
+        let cancel = self.cancel.child_token();
+        let cut = |outline| pages::cut(&runtime, outline, request.history, &cancel);
+        let (spooled, (pages, mut places)) = std::thread::scope(|scope| {
+            let beside = (!expected.is_live)
+                .then(|| scope.spawn(|| cut(runtime.block_on(self.source.outline(query))?)));
+            // When this pass fails, the other need not go on.
+            let failed = cancel.clone().drop_guard();
+            let collector = Some(&mut threads);
+            let spooled =
+                self.first_pass(job, request, (query, expected), archive, report, collector)?;
+            failed.disarm();
+            let cut = match (beside, &spooled) {
+                (Some(beside), _) => beside
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
+                (None, Some(spooled)) => cut(Box::new(Outline::of(spooled.messages())))?,
+                (None, None) => cut(runtime.block_on(self.source.outline(query))?)?,
+            };
+            Ok::<_, ExportError>((spooled, cut))
+        })?;
+        threads.find_firsts(&mut places)?;
+        archive.pages = Some(pages);
+        archive.threads = Some(threads.finish(&archive.ledger)?);
+        Ok(spooled)
+    }
+
     /// Packs files, and lets `threads` see the replies. A live workspace is asked for all messages here, which are kept.
     fn first_pass<W: Write>(
         &self,
@@ -259,34 +291,6 @@ impl FileExport {
             }
         }
         spool.map(Spool::finish).transpose()
-    }
-
-    /// Decides where pages end and finds the first messages of threads.
-    fn cut_pages<W: Write>(
-        job: &Job<'_>,
-        request: &ExportRequest,
-        (query, spooled): (&MessageQuery, Option<&Spooled>),
-        archive: &mut Archive<W>,
-        mut threads: Collector,
-    ) -> Result<(), ExportError> {
-        let runtime = Handle::current();
-        let mut cutter = Cutter::new();
-        let mut outline: Box<dyn OutlineCursor> = match spooled {
-            Some(spooled) => Box::new(Outline::of(spooled.messages())),
-            None => runtime.block_on(job.source.outline(query))?,
-        };
-        while let Some(places) = runtime.block_on(outline.next_batch())? {
-            job.check_cancelled()?;
-            for place in places.iter() {
-                if request.history || !place.hidden {
-                    let page = cutter.add(place, &archive.ledger)?;
-                    threads.met(place, page)?;
-                }
-            }
-        }
-        archive.pages = Some(cutter.finish(&archive.ledger)?);
-        archive.threads = Some(threads.finish(&archive.ledger)?);
-        Ok(())
     }
 
     /// The renderer of the form that is asked for.

@@ -3,13 +3,17 @@
 //! A private `SQLite` database without a name: it lives in a temporary file that the library removes by itself and
 //! touches the disk only when its small cache is full.
 
+mod bounds;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use thiserror::Error;
 use transcript::bson::id_text;
 use transcript::mail::ThreadRoot;
 use transcript::message::{FileRef, Message};
 use transcript::names;
-use transcript::output::{AuthorCard, Day, FilePlace, PageBounds, Roles, Thread};
+use transcript::output::{AuthorCard, Day, FilePlace, Roles, Thread};
+
+pub use bounds::Bounds;
 
 /// The temporary database failed, most likely because its disk is full.
 #[derive(Debug, Error)]
@@ -48,13 +52,13 @@ impl MissingFile {
     }
 }
 
-/// Where in the spool the listed replies of a thread are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spooled {
-    /// Its first byte.
-    pub offset: u64,
-    /// Bytes.
-    pub bytes: u64,
+/// A thread without its repliers, whom only its first message shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownThread {
+    /// What its messages show.
+    pub thread: Thread,
+    /// `ts` of its last reply in this export; `i64::MIN` when none can be read.
+    pub last: i64,
 }
 
 /// A picture that waits to be packed.
@@ -68,32 +72,39 @@ pub struct Pictured {
     pub size: u64,
 }
 
+/// A database with these tables that nobody else sees and that vanishes with its connection, with so many KiB of cache.
+fn private_database(cache: u32, tables: &str) -> Result<Connection, LedgerError> {
+    let database = Connection::open("")?;
+    database.execute_batch(&format!(
+        "PRAGMA journal_mode = OFF;
+         PRAGMA synchronous = OFF;
+         PRAGMA locking_mode = EXCLUSIVE;
+         PRAGMA cache_size = -{cache};
+         {tables}
+         BEGIN;"
+    ))?;
+    database.set_prepared_statement_cache_capacity(32);
+    Ok(database)
+}
+
 impl Ledger {
     /// An empty ledger.
     pub fn new() -> Result<Self, LedgerError> {
-        let database = Connection::open("")?;
-        database.execute_batch(
-            "PRAGMA journal_mode = OFF;
-             PRAGMA synchronous = OFF;
-             PRAGMA locking_mode = EXCLUSIVE;
-             PRAGMA cache_size = -512;
-             CREATE TABLE name (folded TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
+        let database = private_database(
+            512,
+            "CREATE TABLE name (folded TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
              CREATE TABLE file (id TEXT PRIMARY KEY, entry TEXT, size INTEGER, reason TEXT) WITHOUT ROWID;
              CREATE TABLE missing (message TEXT, file TEXT, name TEXT, reason TEXT);
              CREATE TABLE mail_root (id TEXT PRIMARY KEY, author TEXT, excerpt TEXT) WITHOUT ROWID;
              CREATE TABLE thread (first TEXT PRIMARY KEY, page INTEGER, ts INTEGER, author TEXT, excerpt TEXT, replies INTEGER,
-               repliers TEXT, more INTEGER, number INTEGER, offset INTEGER, bytes INTEGER) WITHOUT ROWID;
-             CREATE TABLE page (number INTEGER PRIMARY KEY, ts INTEGER, id BLOB, first INTEGER, last INTEGER);
-             CREATE INDEX page_place ON page (ts, id);
+               number INTEGER, last INTEGER) WITHOUT ROWID;
              CREATE TABLE day (day INTEGER PRIMARY KEY, page INTEGER, messages INTEGER);
              CREATE TABLE author (id TEXT, username TEXT, avatar TEXT, roles INTEGER, PRIMARY KEY (id, username)) WITHOUT ROWID;
              CREATE TABLE emoji (name TEXT PRIMARY KEY, entry TEXT) WITHOUT ROWID;
              CREATE TABLE picture (number INTEGER PRIMARY KEY, kind TEXT, id TEXT, entry TEXT, offset INTEGER, size INTEGER,
                UNIQUE (kind, id));
-             CREATE TABLE oddity (kind TEXT, message TEXT);
-             BEGIN;",
+             CREATE TABLE oddity (kind TEXT, message TEXT);",
         )?;
-        database.set_prepared_statement_cache_capacity(32);
         Ok(Self { database })
     }
 
@@ -192,16 +203,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Adds a thread; they come in the order of their keys.
-    pub fn add_thread(
-        &self,
-        first: &str,
-        thread: &Thread,
-        spooled: Spooled,
-    ) -> Result<(), LedgerError> {
+    /// Keeps what replies, and the pages of a thread, show of it.
+    pub fn remember_thread(&self, first: &str, thread: &KnownThread) -> Result<(), LedgerError> {
+        let KnownThread { thread, last } = thread;
         self.database
             .prepare_cached(
-                "INSERT OR REPLACE INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                "INSERT OR REPLACE INTO thread VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 first,
@@ -210,11 +217,8 @@ impl Ledger {
                 thread.author,
                 thread.excerpt,
                 thread.replies.cast_signed(),
-                thread.repliers,
-                thread.more_repliers,
                 thread.number,
-                spooled.offset.cast_signed(),
-                spooled.bytes.cast_signed(),
+                last,
             ])?;
         Ok(())
     }
@@ -241,86 +245,28 @@ impl Ledger {
             .optional()?)
     }
 
-    /// Keeps what replies show of their thread's first message.
-    pub fn remember_thread(
-        &self,
-        first: &str,
-        author: &str,
-        excerpt: &str,
-    ) -> Result<(), LedgerError> {
-        self.database
-            .prepare_cached("UPDATE thread SET author = ?2, excerpt = ?3 WHERE first = ?1")?
-            .execute([first, author, excerpt])?;
-        Ok(())
-    }
-
-    /// The thread that a message is the first of, and where its replies are; `None` when none of them is in the export.
-    pub fn thread(&self, first: &str) -> Result<Option<(Thread, Spooled)>, LedgerError> {
+    /// What was kept of a thread, by the `_id` of its first message.
+    pub fn thread(&self, first: &str) -> Result<Option<KnownThread>, LedgerError> {
         Ok(self
             .database
             .prepare_cached(
-                "SELECT page, ts, author, excerpt, replies, repliers, more, number, offset, bytes FROM thread WHERE first = ?1",
+                "SELECT page, ts, author, excerpt, replies, number, last FROM thread WHERE first = ?1",
             )?
             .query_row([first], |row| {
-                let thread = Thread {
-                    page: row.get(0)?,
-                    ts: row.get(1)?,
-                    author: row.get(2)?,
-                    excerpt: row.get(3)?,
-                    replies: row.get::<_, i64>(4)?.cast_unsigned(),
-                    repliers: row.get(5)?,
-                    more_repliers: row.get(6)?,
-                    number: row.get(7)?,
-                };
-                let spooled = Spooled {
-                    offset: row.get::<_, i64>(8)?.cast_unsigned(),
-                    bytes: row.get::<_, i64>(9)?.cast_unsigned(),
-                };
-                Ok((thread, spooled))
-            })
-            .optional()?)
-    }
-
-    /// Adds a page; they come in order.
-    pub fn add_page(&self, number: u32, bounds: &PageBounds) -> Result<(), LedgerError> {
-        self.database
-            .prepare_cached("INSERT INTO page VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![
-                number,
-                bounds.ts,
-                bounds.id,
-                bounds.first,
-                bounds.last
-            ])?;
-        Ok(())
-    }
-
-    /// The bounds of a page; `None` behind the last.
-    pub fn page(&self, number: u32) -> Result<Option<PageBounds>, LedgerError> {
-        Ok(self
-            .database
-            .prepare_cached("SELECT ts, id, first, last FROM page WHERE number = ?1")?
-            .query_row([number], |row| {
-                Ok(PageBounds {
-                    ts: row.get(0)?,
-                    id: row.get(1)?,
-                    first: row.get(2)?,
-                    last: row.get(3)?,
+                Ok(KnownThread {
+                    thread: Thread {
+                        page: row.get(0)?,
+                        ts: row.get(1)?,
+                        author: row.get(2)?,
+                        excerpt: row.get(3)?,
+                        replies: row.get::<_, i64>(4)?.cast_unsigned(),
+                        number: row.get(5)?,
+                        ..Thread::default()
+                    },
+                    last: row.get(6)?,
                 })
             })
             .optional()?)
-    }
-
-    /// The page that a place is on.
-    pub fn page_of(&self, ts: i64, id: &[u8]) -> Result<u32, LedgerError> {
-        let page = self
-            .database
-            .prepare_cached(
-                "SELECT number FROM page WHERE (ts, id) <= (?1, ?2) ORDER BY ts DESC, id DESC LIMIT 1",
-            )?
-            .query_row(params![ts, id], |row| row.get(0))
-            .optional()?;
-        Ok(page.unwrap_or(0))
     }
 
     /// Adds a day; they come in order.

@@ -1,11 +1,13 @@
 //! Threads: what the first message of one shows of replies that come long after it.
 //!
-//! The first pass meets the replies and sorts them by thread. Then, beside the outline, the first messages are found, and
-//! for each thread one row goes to the ledger and the replies that are listed go to a spool, in the same order.
+//! The first pass meets the replies and sorts them by thread. Then the first messages are found among the places of all.
+//! The replies that are listed go to a spool, and for each thread one record to a file in the order in which first messages
+//! will be rendered: [`begun`] reads it beside the messages.
+
+mod begun;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::FileExt;
 
 use transcript::bson::id_text;
 use transcript::html::{LISTED, author_of, excerpt};
@@ -16,21 +18,24 @@ use transcript::texts::Texts;
 
 use super::ExportError;
 use super::bloom::Bloom;
-use super::ledger::{Ledger, Spooled};
+use super::ledger::{KnownThread, Ledger};
+use super::pages::{OnPage, Places};
 use crate::sort::{Sorted, SortedItems, Sorter};
 use crate::store::order::{instant, push_instant, push_text};
-use crate::store::outline::Place;
+use begun::{Begun, Start};
 
 /// Bytes that sorting replies may hold.
 const SORT_BUDGET: usize = 512 << 10;
-/// Bytes that sorting first messages, and messages for pages of threads, may hold each.
+/// Bytes that sorting first messages, threads, and messages for pages of threads may hold each.
 const SMALL_BUDGET: usize = 256 << 10;
 /// Bytes of the set of first messages.
 const FIRSTS: usize = 256 << 10;
 /// Bytes of a name or an id that are kept.
 const NAME: usize = 240;
+/// Bytes of the files that are written or read at a time.
+const BUFFER: usize = 64 << 10;
 
-/// Takes the replies, then the places of messages.
+/// Takes the replies, then finds their first messages.
 pub(super) struct Collector {
     replies: Sorter,
     firsts: Sorter,
@@ -80,100 +85,178 @@ impl Collector {
             .map_err(ExportError::Spool)
     }
 
-    /// Takes the place of a message if it may be the first of a thread.
-    pub(super) fn met(&mut self, place: Place<'_>, page: u32) -> Result<(), ExportError> {
-        if !self.set.may_have(place.id) {
+    /// Finds the first messages among all.
+    pub(super) fn find_firsts(&mut self, places: &mut Places) -> Result<(), ExportError> {
+        if self.set.is_empty() {
             return Ok(());
         }
-        let Ok(id) = std::str::from_utf8(place.id) else {
-            return Ok(());
-        };
-        self.key.clear();
-        push_text(&mut self.key, id);
-        self.payload.clear();
-        self.payload.extend_from_slice(&place.ts.to_le_bytes());
-        self.payload.extend_from_slice(&page.to_le_bytes());
-        self.firsts
-            .push(&self.key, &self.payload)
-            .map_err(ExportError::Spool)
+        while let Some(OnPage { ts, id, page }) = places.next()? {
+            if !self.set.may_have(id) {
+                continue;
+            }
+            let Ok(id) = std::str::from_utf8(id) else {
+                continue;
+            };
+            self.key.clear();
+            push_text(&mut self.key, id);
+            self.payload.clear();
+            self.payload.extend_from_slice(&ts.to_le_bytes());
+            self.payload.extend_from_slice(&page.to_le_bytes());
+            self.firsts
+                .push(&self.key, &self.payload)
+                .map_err(ExportError::Spool)?;
+        }
+        Ok(())
     }
 
     /// Joins replies and first messages.
     pub(super) fn finish(self, ledger: &Ledger) -> Result<Threads, ExportError> {
-        let spool = tempfile::tempfile().map_err(ExportError::Spool)?;
         let replies = self.replies.finish().map_err(ExportError::Spool)?;
         let firsts = self.firsts.finish().map_err(ExportError::Spool)?;
-        let spool = join(&replies, &firsts, spool, ledger)?;
+        let mut joined = Joined {
+            spool: BufWriter::with_capacity(
+                BUFFER,
+                tempfile::tempfile().map_err(ExportError::Spool)?,
+            ),
+            offset: 0,
+            starts: Sorter::new(SMALL_BUDGET, None),
+            numbers: 0,
+        };
+        joined.join(&replies, &firsts, ledger)?;
         Ok(Threads {
-            set: self.set,
-            spool,
+            begun: joined.begun().map_err(ExportError::Spool)?,
             kept: Sorter::new(SMALL_BUDGET, None),
             key: Vec::new(),
-            buffer: Vec::new(),
+            doc: Vec::new(),
         })
     }
 }
 
-/// Writes a thread at a time: its replies to the spool, its row to the ledger.
-fn join(
-    replies: &Sorted,
-    firsts: &Sorted,
-    spool: File,
-    ledger: &Ledger,
-) -> Result<File, ExportError> {
-    let failed = ExportError::Spool;
-    let mut spool = BufWriter::with_capacity(64 << 10, spool);
-    let (mut offset, mut number) = (0, 0);
-    let mut firsts = firsts.read().map_err(failed)?;
-    let mut first = own(&mut firsts)?;
-    let mut replies = replies.read().map_err(failed)?;
-    let mut open: Option<(Vec<u8>, Thread, Spooled)> = None;
-    loop {
-        let next = replies.next().map_err(failed)?;
-        let same = match (&open, next) {
-            (Some((thread, ..)), Some((key, _))) => prefix(key) == thread,
-            _ => false,
-        };
-        if !same && let Some((key, mut thread, spooled)) = open.take() {
-            if thread.replies > LISTED {
-                number += 1;
-                thread.number = Some(number);
+/// What the join writes.
+struct Joined {
+    spool: BufWriter<File>,
+    /// Bytes in it.
+    offset: u64,
+    starts: Sorter,
+    /// Threads with a page of their own.
+    numbers: u32,
+}
+
+/// A thread whose replies are being read.
+struct Open {
+    /// What keys of its replies begin with.
+    prefix: Vec<u8>,
+    /// `ts` of its first reply.
+    earliest: i64,
+    start: Start,
+}
+
+impl Joined {
+    fn join(
+        &mut self,
+        replies: &Sorted,
+        firsts: &Sorted,
+        ledger: &Ledger,
+    ) -> Result<(), ExportError> {
+        let failed = ExportError::Spool;
+        let mut firsts = firsts.read().map_err(failed)?;
+        let mut first = own(&mut firsts)?;
+        let mut replies = replies.read().map_err(failed)?;
+        let mut open: Option<Open> = None;
+        loop {
+            let next = replies.next().map_err(failed)?;
+            let same = match (&open, next) {
+                (Some(open), Some((key, _))) => prefix(key) == open.prefix,
+                _ => false,
+            };
+            if !same && let Some(thread) = open.take() {
+                while first.as_ref().is_some_and(|(id, _)| *id < thread.prefix) {
+                    first = own(&mut firsts)?;
+                }
+                let found = first.as_ref().filter(|(id, _)| *id == thread.prefix);
+                self.close(thread, found.map(|(_, payload)| &**payload), ledger)?;
             }
-            while first.as_ref().is_some_and(|(id, _)| *id < key) {
-                first = own(&mut firsts)?;
-            }
-            if let Some((id, payload)) = &first
-                && *id == key
-                && let Some((ts, page)) = payload.split_first_chunk()
-                && let Ok(page) = page.try_into()
-            {
-                thread.ts = i64::from_le_bytes(*ts);
-                thread.page = Some(u32::from_le_bytes(page));
-            }
-            ledger.add_thread(&text_of(&key), &thread, spooled)?;
-        }
-        let Some((key, payload)) = next else {
-            break;
-        };
-        let (_, thread, spooled) = open.get_or_insert_with(|| {
-            let spooled = Spooled { offset, bytes: 0 };
-            (prefix(key).to_vec(), Thread::default(), spooled)
-        });
-        thread.replies += 1;
-        note_replier(thread, payload);
-        if thread.replies <= LISTED {
-            let ts = &key[prefix(key).len()..][..8];
-            let length = u32::try_from(ts.len() + payload.len()).unwrap_or(u32::MAX);
-            for part in [&length.to_le_bytes()[..], ts, payload] {
-                spool.write_all(part).map_err(failed)?;
-                offset += part.len() as u64;
-                spooled.bytes += part.len() as u64;
-            }
+            let Some((key, payload)) = next else {
+                return Ok(());
+            };
+            let ts = key[prefix(key).len()..].first_chunk();
+            let ts = ts.map_or(i64::MIN, |ts| instant(*ts));
+            let open = open.get_or_insert_with(|| Open {
+                prefix: prefix(key).to_vec(),
+                earliest: ts,
+                start: Start {
+                    offset: self.offset,
+                    ..Start::default()
+                },
+            });
+            self.add(&mut open.start, ts, payload).map_err(failed)?;
         }
     }
-    spool
-        .into_inner()
-        .map_err(|error| failed(error.into_error()))
+
+    /// Adds a reply to its thread.
+    fn add(&mut self, start: &mut Start, ts: i64, payload: &[u8]) -> io::Result<()> {
+        let KnownThread { thread, last } = &mut start.known;
+        thread.replies += 1;
+        *last = ts;
+        note_replier(thread, payload);
+        if thread.replies <= LISTED {
+            let length = u32::try_from(size_of_val(&ts) + payload.len()).unwrap_or(u32::MAX);
+            for part in [&length.to_le_bytes()[..], &ts.to_le_bytes(), payload] {
+                self.spool.write_all(part)?;
+                self.offset += part.len() as u64;
+                start.bytes += part.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a thread for its first message, whose place is `found`, and for messages that cannot learn of it from that.
+    fn close(
+        &mut self,
+        open: Open,
+        found: Option<&[u8]>,
+        ledger: &Ledger,
+    ) -> Result<(), ExportError> {
+        let Open {
+            prefix,
+            earliest,
+            mut start,
+        } = open;
+        let thread = &mut start.known.thread;
+        if thread.replies > LISTED {
+            self.numbers += 1;
+            thread.number = Some(self.numbers);
+        }
+        if let Some((ts, page)) = found.and_then(<[u8]>::split_first_chunk)
+            && let Ok(page) = page.try_into()
+        {
+            thread.ts = i64::from_le_bytes(*ts);
+            thread.page = Some(u32::from_le_bytes(page));
+        }
+        let first = text_of(&prefix);
+        // Its first message comes later than a reply, or never.
+        let unmet = match thread.page {
+            Some(_) => earliest <= thread.ts,
+            None => thread.number.is_some(),
+        };
+        if unmet {
+            ledger.remember_thread(&first, &start.known)?;
+        }
+        if start.known.thread.page.is_some() {
+            start
+                .keep(&first, &mut self.starts)
+                .map_err(ExportError::Spool)?;
+        }
+        Ok(())
+    }
+
+    fn begun(self) -> io::Result<Begun> {
+        let spool = self.spool.into_inner();
+        Begun::new(
+            &self.starts.finish()?,
+            spool.map_err(io::IntoInnerError::into_error)?,
+        )
+    }
 }
 
 /// A key and its payload.
@@ -245,11 +328,11 @@ fn parts(payload: &[u8]) -> Option<(&str, &str, &str)> {
 
 /// The threads of an export, for its pages.
 pub(super) struct Threads {
-    set: Bloom,
-    spool: File,
+    /// Those whose first message is in the export.
+    pub(super) begun: Begun,
     kept: Sorter,
     key: Vec<u8>,
-    buffer: Vec<u8>,
+    doc: Vec<u8>,
 }
 
 /// A reply as it waits in the spool.
@@ -261,38 +344,6 @@ pub(super) struct Listed<'a> {
 }
 
 impl Threads {
-    /// Whether a message, by `_id`, may be the first of a thread; `false` is certain.
-    pub(super) fn may_start(&self, id: &str) -> bool {
-        self.set.may_have(id.as_bytes())
-    }
-
-    /// The listed replies of a thread.
-    pub(super) fn read(
-        &mut self,
-        spooled: Spooled,
-    ) -> Result<impl Iterator<Item = Listed<'_>>, ExportError> {
-        let length = usize::try_from(spooled.bytes).unwrap_or_default();
-        self.buffer.resize(length, 0);
-        self.spool
-            .read_exact_at(&mut self.buffer, spooled.offset)
-            .map_err(ExportError::Spool)?;
-        let mut rest = self.buffer.as_slice();
-        Ok(std::iter::from_fn(move || {
-            let (length, tail) = rest.split_first_chunk()?;
-            let (record, tail) =
-                tail.split_at_checked(u32::from_le_bytes(*length).try_into().ok()?)?;
-            rest = tail;
-            let (ts, payload) = record.split_first_chunk()?;
-            let (id, author, excerpt) = parts(payload)?;
-            Some(Listed {
-                id,
-                ts: instant(*ts),
-                author,
-                excerpt,
-            })
-        }))
-    }
-
     /// Keeps a message for the page of its thread.
     pub(super) fn keep(
         &mut self,
@@ -305,9 +356,9 @@ impl Threads {
         self.key.push(u8::from(!first));
         push_instant(&mut self.key, message.ts().unwrap_or(i64::MIN));
         self.key.extend_from_slice(message.id().as_bytes());
-        self.buffer.clear();
-        message.doc().write_to(&mut self.buffer);
-        self.kept.push(&self.key, &self.buffer)
+        self.doc.clear();
+        message.doc().write_to(&mut self.doc);
+        self.kept.push(&self.key, &self.doc)
     }
 
     /// The messages that were kept, by number of their thread.

@@ -9,7 +9,7 @@ use super::outline::{OutlineCursor, Place, PlaceBatch};
 use super::{MessageCursor, StoreError};
 
 /// Bytes of documents that travel together.
-const BATCH: usize = 512 << 10;
+const BATCH: usize = 256 << 10;
 /// Batches that may wait: one more is being filled and one more consumed.
 const AHEAD: usize = 2;
 

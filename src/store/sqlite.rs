@@ -134,7 +134,7 @@ impl MessageSource for SqliteSource {
     async fn messages(&self, query: &MessageQuery) -> Result<Box<dyn MessageCursor>, StoreError> {
         let (path, query) = (self.path.clone(), query.clone());
         Ok(cursor(move |batches| {
-            let connection = schema::open_to_read(&path)?;
+            let connection = schema::open_to_stream(&path)?;
             let (from, to) = bounds(&query);
             let marks = Marks::wanted(query.selection);
             let mut statement = connection.prepare(match marks {
@@ -164,7 +164,7 @@ impl MessageSource for SqliteSource {
     async fn outline(&self, query: &MessageQuery) -> Result<Box<dyn OutlineCursor>, StoreError> {
         let (path, query) = (self.path.clone(), query.clone());
         Ok(outline_cursor(move |places| {
-            let connection = schema::open_to_read(&path)?;
+            let connection = schema::open_to_stream(&path)?;
             let (from, to) = bounds(&query);
             let wanted = Marks::wanted(query.selection);
             // The index has all that is asked for: no document is touched.

@@ -36,7 +36,7 @@ const CRATE_USERS: &[(&str, &[&str])] = &[
             // Its error type carries SQLite's.
             "src/store.rs",
             "src/jobs/sqlite",
-            "src/export/ledger.rs",
+            "src/export/ledger",
         ],
     ),
     ("axum::", &["src/http"]),

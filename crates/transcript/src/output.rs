@@ -65,11 +65,11 @@ pub trait Output {
         Ok(None)
     }
 
-    /// Whether a message, by `_id`, may be the first of a thread that has replies in this export. Asked for every message:
-    /// `false` is certain and costs nothing.
-    fn may_start_thread(&self, id: &str) -> bool {
-        let _ = id;
-        false
+    /// Whether the message of this instant and `_id` is the first of a thread that has replies in this export. Asked for
+    /// every message of the room, in order.
+    fn starts_thread(&mut self, ts: i64, id: &str) -> Result<bool, Self::Error> {
+        let _ = (ts, id);
+        Ok(false)
     }
 
     /// The thread that a message, by `_id`, is the first of; `None` when none of its replies is in this export.

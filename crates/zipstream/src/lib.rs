@@ -31,7 +31,8 @@
 //! # How it works
 //!
 //! The calling thread copies an entry's bytes into blocks of 256 KiB. Worker threads take them in order, add them to the entry's
-//! digests while they still hold the queue, so that they do so in order as well, and compress them independently of each other, each with the 32 KiB before it as dictionary; all but an entry's last one end on a byte boundary that is not the end of
+//! digests before anybody takes the next, so that they do so in order as well, and compress them independently of each other,
+//! each with the 32 KiB before it as dictionary; all but an entry's last one end on a byte boundary that is not the end of
 //! the deflate stream, so that one after the other they are one valid stream (RFC 1951). What has to be written waits in a queue,
 //! in order, and the calling thread writes from its front only when it needs a block back. Therefore neither the end of a block
 //! nor the end of an entry makes it wait for the workers.

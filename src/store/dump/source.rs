@@ -440,7 +440,7 @@ struct ReadWindow<'a> {
 
 impl<'a> ReadWindow<'a> {
     /// Bytes read at a jump, and at most while documents follow each other.
-    const SIZES: (usize, usize) = (8 << 10, 512 << 10);
+    const SIZES: (usize, usize) = (8 << 10, 256 << 10);
 
     fn new(file: &'a File) -> Self {
         Self {

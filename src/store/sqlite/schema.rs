@@ -102,6 +102,13 @@ fn temporary_directory() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("."))
 }
 
+/// Opens a workspace to read its messages from front to end: what was read is not needed again.
+pub(super) fn open_to_stream(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open_to_read(path)?;
+    connection.execute_batch("PRAGMA cache_size = -256;")?;
+    Ok(connection)
+}
+
 /// Opens a workspace for reading.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     // A connection that could write removes the files that WAL puts beside the database when it closes as the last one;

@@ -157,7 +157,7 @@ pub(super) fn replies<O: Output>(
     if let Here::Thread(..) = html.here {
         return in_room_if_first(html, message, output);
     }
-    if !output.may_start_thread(&id) {
+    if !output.starts_thread(message.ts().unwrap_or(i64::MIN), &id)? {
         none_here(html, counted);
         return Ok(());
     }
