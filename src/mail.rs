@@ -31,6 +31,7 @@ pub use self::smtp::NotTaken;
 use crate::config::{self, Transport};
 use crate::store::StoreError;
 use crate::store::directory::{Directory, Settings, User};
+use crate::words;
 
 /// A mail, ready to be handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Mail {
     pub subject: String,
     /// `Message-ID` without angle brackets; the same whenever the mail is sent again.
     pub message_id: String,
+    /// Where the mail comes from when no sender is set up: nobody answers at this host.
+    pub host: String,
     /// `Date`, milliseconds since 1970.
     pub date: i64,
     /// Headers and body of the content, as [`mime::content`] writes them.
@@ -85,6 +88,14 @@ pub enum MailError {
     /// The server refused this mail for good: its sender, its recipient or its content (5xx).
     #[error("the mail server refused: {0}")]
     Refused(String),
+    /// The mail is larger than the server takes. It has this many bytes.
+    #[error("the mail of {size} is larger than the mail server takes ({said}); choose fewer messages, or let mail.attachments or mail.max_bytes keep files out of it", size = words::bytes(*.bytes))]
+    TooLarge {
+        /// The whole mail, as it is sent.
+        bytes: u64,
+        /// The server's words.
+        said: String,
+    },
     /// The server is not there, refused for now (4xx), or lets nobody in as things are set up: a wrong password, no TLS.
     /// The operator can repair that.
     #[error("the mail server cannot take it now: {0}")]
@@ -167,7 +178,7 @@ impl Mailer {
     pub async fn write(&self, mail: &Mail) -> Result<Vec<u8>, MailError> {
         let settings = self.directory.settings(&SETTINGS).await?;
         let sender = self.route(&settings).ok().and_then(|route| route.sender);
-        let from = sender.unwrap_or_else(|| nobody(&mail.message_id));
+        let from = sender.unwrap_or_else(|| nobody(&mail.host));
         let mut bytes = head(mail, &from)?.into_bytes();
         bytes.extend_from_slice(&mail.content);
         Ok(bytes)
@@ -179,7 +190,7 @@ impl Mailer {
         let route = self.route(&settings).map_err(|_| MailError::Off)?;
         let from = match route.sender {
             Some(sender) => sender,
-            None => nobody(&mail.message_id),
+            None => nobody(&mail.host),
         };
         let mut headers = head(mail, &from)?;
         let server = match route.way {
@@ -213,7 +224,16 @@ impl Mailer {
                     smtp::connect(&server).await?
                 }
             }
-            _ => smtp::connect(&server).await?,
+            Some(Kept {
+                server: its,
+                connection,
+                ..
+            }) => {
+                // The mail does not wait for the goodbye to another connection.
+                tokio::spawn(async move { smtp::quit(&its, connection).await });
+                smtp::connect(&server).await?
+            }
+            None => smtp::connect(&server).await?,
         };
         // Answers can wait for a better server; the mail cannot.
         let is_foreign = |address: &Address| !address.address.is_ascii();
@@ -427,8 +447,7 @@ fn sender(text: &str) -> Option<Mailbox> {
 }
 
 /// The sender of mails that nobody has said one for: nobody answers at the host that the mail comes from.
-fn nobody(message_id: &str) -> Mailbox {
-    let host = message_id.rsplit('@').next().unwrap_or_default();
+fn nobody(host: &str) -> Mailbox {
     let address = address(&format!("no-reply@{host}"));
     let address =
         address.unwrap_or_else(|| lettre::Address::new_dangerous("no-reply", "localhost"));

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use sha2::{Digest, Sha256};
 use transcript::room::RoomInfo;
 
 use super::export::{find_room, window, zone};
@@ -18,6 +19,7 @@ use super::service::ServiceOptions;
 use super::{INCOMPLETE, show};
 use crate::app::{App, Service, host};
 use crate::config::Attach;
+use crate::export::report::hex;
 use crate::mail::messages::{Composed, Order, Reader, Which, compose};
 use crate::mail::recipients::{Recipients, resolve};
 use crate::mail::{Address, Mail, NotTaken, mime, recipient};
@@ -69,6 +71,61 @@ pub(super) struct MailOptions {
     /// Write the mail to this file instead of sending it; - is the standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+/// What makes a mail of a command line another one than that of another command line.
+struct Chosen(Sha256);
+
+impl Chosen {
+    /// Each part with its length, so that no two lists of parts are the same.
+    fn add(&mut self, part: &str) {
+        self.0.update((part.len() as u64).to_be_bytes());
+        self.0.update(part);
+    }
+
+    /// Who gets it, in whatever order.
+    fn to(&self, to: &[Address]) -> String {
+        let mut of = Self(self.0.clone());
+        let mut to: Vec<_> = to.iter().map(|to| to.address.as_str()).collect();
+        to.sort_unstable();
+        for address in to {
+            of.add(address);
+        }
+        // Half of it is more than chance can meet.
+        hex(&of.0.finalize()[..16])
+    }
+}
+
+impl MailOptions {
+    /// The same for a second run, so that the mail programs of those who have the first mail see that they have it. How
+    /// much was found counts as well: a mail with more than the last one had must not be taken for that one.
+    fn chosen(&self, site: &str, room: &RoomInfo, composed: &Composed) -> Chosen {
+        let mut chosen = Chosen(Sha256::new());
+        let optional = |part: &Option<String>| part.clone().unwrap_or_default();
+        for part in [
+            site,
+            &room.id,
+            &optional(&self.date_from),
+            &optional(&self.date_to),
+            &composed.subject,
+            &optional(&self.requester),
+            &optional(&self.language),
+            &optional(&self.timezone),
+            &format!("{:?}", self.attach),
+            &composed.counts.messages.to_string(),
+            &composed.counts.attached.to_string(),
+        ] {
+            chosen.add(part);
+        }
+        let mut ids: Vec<_> = self.messages.iter().map(String::as_str).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        chosen.add(&ids.len().to_string());
+        for id in ids {
+            chosen.add(id);
+        }
+        chosen
+    }
 }
 
 pub(super) async fn run(app: App, options: MailOptions) -> anyhow::Result<ExitCode> {
@@ -135,7 +192,7 @@ pub(super) async fn run(app: App, options: MailOptions) -> anyhow::Result<ExitCo
             &options,
             requester.as_ref(),
             composed,
-            &id,
+            &room,
             vec![to],
         )
         .await?;
@@ -147,7 +204,7 @@ pub(super) async fn run(app: App, options: MailOptions) -> anyhow::Result<ExitCo
             &options,
             requester.as_ref(),
             composed,
-            &id,
+            &room,
             each,
         )
         .await?;
@@ -166,22 +223,24 @@ async fn hand_over(
     options: &MailOptions,
     requester: Option<&User>,
     composed: Composed,
-    id: &str,
+    room: &RoomInfo,
     groups: Vec<Vec<Address>>,
 ) -> anyhow::Result<()> {
     let site = service.site_url().await?;
+    let chosen = options.chosen(&site, room, &composed);
     let mut mail = Mail {
         to: Vec::new(),
         reply_to: requester.and_then(recipient),
         subject: composed.subject,
         message_id: String::new(),
+        host: mime::word(host(&site)),
         date: app.clock.now(),
         content: composed.content,
     };
     let count = groups.len();
     for (number, to) in groups.into_iter().enumerate() {
         mail.to = to;
-        mail.message_id = format!("{id}-mail-{}@{}", number + 1, mime::word(host(&site)));
+        mail.message_id = format!("{}@{}", chosen.to(&mail.to), mail.host);
         if let Some(path) = &options.output {
             let bytes = service.mailer.write(&mail).await?;
             if path.as_os_str() == "-" {

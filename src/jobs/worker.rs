@@ -27,7 +27,7 @@ use crate::mail::{MailError, Occasion};
 use crate::store::StoreError;
 use crate::store::user_data::UserDataFile;
 use crate::telemetry;
-use crate::words::chain;
+use crate::words::{self, chain};
 
 /// Attempts of a mail after which it is given up when its worker dies again; a server that is away is tried for
 /// `mail.give_up`, whatever the number.
@@ -547,6 +547,13 @@ fn of_mail(error: &MailError) -> Failure {
             "mail-unusable",
             "The mail was not sent: its address, or something else in it, cannot be used with this mail server.",
         )),
+        MailError::TooLarge { bytes, .. } => Failure::Final(JobError::new(
+            "mail-too-large",
+            format!(
+                "The mail was not sent: it has {}, which is more than the mail server takes. Choose fewer messages, or export them as a file.",
+                words::bytes(*bytes)
+            ),
+        )),
         MailError::Refused(_) => Failure::Final(JobError::new(
             "mail-refused",
             "The mail was not sent: the mail server refused it for good. Look at its address, or ask the administrator to look at the server's log.",
@@ -772,6 +779,14 @@ mod tests {
         for (error, code, again) in [
             (MailError::Later(said()), "mail-later", true),
             (MailError::Refused(said()), "mail-refused", false),
+            (
+                MailError::TooLarge {
+                    bytes: 12_300_000,
+                    said: said(),
+                },
+                "mail-too-large",
+                false,
+            ),
             (MailError::Unusable(said()), "mail-unusable", false),
             (MailError::Off, "mail-off", false),
             (

@@ -772,7 +772,8 @@ pub async fn send_messages(
         reply_to: recipient(&owner),
         to,
         subject,
-        message_id: format!("{}@{}", mime::word(&job.id.0), mime::word(host(&site))),
+        message_id: mime::id_of_job(&job.id.0),
+        host: mime::word(host(&site)),
         date: job.created_at,
         content,
     };

@@ -393,6 +393,12 @@ pub(crate) fn word(text: &str) -> String {
     }
 }
 
+/// The `Message-ID` of a job's mail, without brackets. Of the job alone: what the operator sets between two attempts, such
+/// as the workspace's address, must not make another mail of it.
+pub(crate) fn id_of_job(job: &str) -> String {
+    format!("{}@export-room.invalid", word(job))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -98,7 +98,8 @@ pub async fn send_notice(
     let mail = Mail {
         to: vec![to],
         reply_to: None,
-        message_id: format!("{}@{}", mime::word(&job.id.0), mime::word(host(&site))),
+        message_id: mime::id_of_job(&job.id.0),
+        host: mime::word(host(&site)),
         date: service.clock.now(),
         content: mime::content(&job.id.0, &letter.text(frame), html.as_deref(), Vec::new()),
         subject,

@@ -10,14 +10,35 @@ use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 
 use super::MailError;
 use crate::words;
 
 /// A connection to a server that is ready for a mail.
-pub(super) type Connection = AsyncSmtpConnection;
+pub(super) struct Connection {
+    inner: AsyncSmtpConnection,
+    /// What the server says of sizes (RFC 1870); `None` when it says nothing.
+    sizes: Option<Sizes>,
+}
+
+/// The largest mail that a server takes; `None` when it says that it knows sizes, but no largest one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sizes(Option<u64>);
+
+impl Sizes {
+    /// Reads the lines of an answer to EHLO.
+    fn read<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Self> {
+        lines.find_map(|line| {
+            let mut words = line.split_ascii_whitespace();
+            let is_size = words.next()?.eq_ignore_ascii_case("SIZE");
+            let largest = words.next().and_then(|number| number.parse().ok());
+            // 0 is no limit.
+            is_size.then(|| Self(largest.filter(|largest| *largest > 0)))
+        })
+    }
+}
 
 /// How long a connection is kept without being used; servers close theirs after some minutes (RFC 5321 §4.5.3.2).
 pub(super) const KEPT: Duration = Duration::from_secs(30);
@@ -33,6 +54,10 @@ const ACCEPTING: Duration = Duration::from_mins(10);
 /// Answers to a mail that say that it came without the login or the encryption that the server wants (RFC 4954 §6,
 /// RFC 3207 §4): about the set-up, not about the mail.
 const NOT_LET_IN: u16 = 530;
+/// The answer to a mail that is too large (RFC 1870 §6.1), and to a mailbox that is full, which its words then say with an
+/// enhanced code (RFC 3463 §3.3).
+const TOO_LARGE: u16 = 552;
+const MAILBOX_FULL: &str = "5.2.2";
 
 /// A mail server and how to talk to it. Has no `Debug` form, because of the password.
 #[derive(Clone, PartialEq, Eq)]
@@ -98,12 +123,14 @@ impl Server {
         }
     }
 
-    /// What an error of the library means for the mail that was being handed over.
-    fn failed(&self, error: &Error) -> MailError {
+    /// What an error of the library means for the mail, of so many bytes, that was being handed over.
+    fn failed(&self, error: &Error, bytes: u64) -> MailError {
         let text = self.told(error);
-        let is_let_in = error
-            .status()
-            .is_none_or(|code| u16::from(code) != NOT_LET_IN);
+        let code = error.status().map(u16::from);
+        if code == Some(TOO_LARGE) && !text.contains(MAILBOX_FULL) {
+            return MailError::TooLarge { bytes, said: text };
+        }
+        let is_let_in = code.is_none_or(|code| code != NOT_LET_IN);
         if error.is_permanent() && is_let_in {
             MailError::Refused(text)
         } else if error.is_client() {
@@ -119,7 +146,7 @@ impl Server {
     }
 
     /// Connects, encrypts, logs in.
-    async fn connect(&self) -> Result<AsyncSmtpConnection, MailError> {
+    async fn connect(&self) -> Result<Connection, MailError> {
         let hello = ClientId::default();
         let tls = TlsParameters::builder(self.host.clone())
             .dangerous_accept_invalid_certs(!self.verifies())
@@ -148,7 +175,12 @@ impl Server {
             }
             self.login(&mut connection, user, password).await?;
         }
-        Ok(connection)
+        // The library keeps no sizes of the answer that it asked for itself.
+        let answer = self.step(connection.command(Ehlo::new(hello))).await?;
+        Ok(Connection {
+            sizes: Sizes::read(answer.message()),
+            inner: connection,
+        })
     }
 
     /// Logs in. What the server says to a wrong password is not repeated: it may repeat the password.
@@ -185,18 +217,20 @@ pub(super) async fn connect(server: &Server) -> Result<Connection, MailError> {
 
 /// Whether a kept connection still answers.
 pub(super) async fn is_alive(server: &Server, connection: &mut Connection) -> bool {
+    let connection = &mut connection.inner;
     !connection.has_broken()
         && matches!(server.in_time(connection.test_connected()).await, Ok(true))
 }
 
 /// Ends a conversation. How does not matter any more: what was sent is the server's.
 pub(super) async fn quit(server: &Server, mut connection: Connection) {
-    let _ = Box::pin(server.step(connection.quit())).await;
+    let _ = Box::pin(server.step(connection.inner.quit())).await;
 }
 
 /// Whether the server takes addresses beyond ASCII (RFC 6531).
 pub(super) fn takes_any_script(connection: &Connection) -> bool {
     connection
+        .inner
         .server_info()
         .supports_feature(Extension::SmtpUtfEight)
 }
@@ -223,7 +257,7 @@ pub(super) async fn send(
 ) -> Result<Vec<NotTaken>, MailError> {
     let sent = Box::pin(converse(server, connection, from, to, pieces)).await;
     if sent.is_err() {
-        let _ = server.in_time(connection.abort()).await;
+        let _ = server.in_time(connection.inner.abort()).await;
     }
     sent
 }
@@ -236,6 +270,22 @@ async fn converse(
     pieces: &[&[u8]],
 ) -> Result<Vec<NotTaken>, MailError> {
     let mut parameters = Vec::new();
+    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+    let bytes = length as u64;
+    if let Some(Sizes(largest)) = connection.sizes {
+        if let Some(largest) = largest.filter(|largest| bytes > *largest) {
+            return Err(MailError::TooLarge {
+                bytes,
+                said: format!(
+                    "{}:{} takes at most {}",
+                    server.host,
+                    server.port,
+                    words::bytes(largest)
+                ),
+            });
+        }
+        parameters.push(MailParameter::Size(length));
+    }
     let beyond_ascii = to
         .iter()
         .chain([from])
@@ -252,8 +302,11 @@ async fn converse(
     if beyond_ascii.is_some() || !pieces.first().is_some_and(|head| head.is_ascii()) {
         parameters.push(MailParameter::SmtpUtfEight);
     }
+    let connection = &mut connection.inner;
     let answer = server.in_time(connection.command(Mail::new(Some(from.clone()), parameters)));
-    answer.await?.map_err(|error| server.failed(&error))?;
+    answer
+        .await?
+        .map_err(|error| server.failed(&error, bytes))?;
     let mut refused = Vec::new();
     let mut decides: Option<Error> = None;
     for address in to {
@@ -261,7 +314,7 @@ async fn converse(
         if let Err(error) = answer.await? {
             // Without an answer there is no conversation to go on with.
             if error.status().is_none() {
-                return Err(server.failed(&error));
+                return Err(server.failed(&error, bytes));
             }
             let later = !error.is_permanent();
             refused.push(NotTaken {
@@ -276,15 +329,18 @@ async fn converse(
         }
     }
     if let Some(error) = decides.filter(|_| refused.len() == to.len()) {
-        return Err(server.failed(&error));
+        return Err(server.failed(&error, bytes));
     }
     let answer = server.in_time(connection.command(Data));
-    answer.await?.map_err(|error| server.failed(&error))?;
-    let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
-    let time = ACCEPTING.max(server.timeout) + Duration::from_secs(bytes as u64 / SLOWEST);
+    answer
+        .await?
+        .map_err(|error| server.failed(&error, bytes))?;
+    let time = ACCEPTING.max(server.timeout) + Duration::from_secs(bytes / SLOWEST);
     let pieces = pieces.iter().flat_map(|piece| piece.chunks(PIECE));
     let answer = server.within(time, connection.message_iter(pieces));
-    answer.await?.map_err(|error| server.failed(&error))?;
+    answer
+        .await?
+        .map_err(|error| server.failed(&error, bytes))?;
     Ok(refused)
 }
 
@@ -295,7 +351,7 @@ pub(super) async fn check(server: &Server) -> Result<String, MailError> {
         "{}:{} answers, {}{}",
         server.host,
         server.port,
-        match (connection.is_encrypted(), server.verifies()) {
+        match (connection.inner.is_encrypted(), server.verifies()) {
             (true, true) => "encrypted with a valid certificate",
             (true, false) => "encrypted, certificate not verified",
             (false, _) => "not encrypted",
@@ -313,6 +369,25 @@ pub(super) async fn check(server: &Server) -> Result<String, MailError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_largest_mail_is_what_the_server_says() {
+        for (answer, expected) in [
+            (
+                &["mail.example.org", "PIPELINING", "SIZE 35882577"][..],
+                Some(Sizes(Some(35_882_577))),
+            ),
+            (
+                &["mail.example.org", "size 7", "SIZE 9"],
+                Some(Sizes(Some(7))),
+            ),
+            (&["mail.example.org", "SIZE"], Some(Sizes(None))),
+            (&["mail.example.org", "SIZE 0"], Some(Sizes(None))),
+            (&["mail.example.org", "SIZES 5", "8BITMIME"], None),
+        ] {
+            assert_eq!(Sizes::read(answer.iter().copied()), expected, "{answer:?}");
+        }
+    }
 
     #[test]
     fn a_password_needs_a_server_that_can_be_trusted() {

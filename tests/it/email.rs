@@ -881,7 +881,7 @@ fn mails_speak_the_requesters_language_and_become_files_without_a_server() {
             .next()
             .unwrap()
             .to_owned();
-        let path = directory.join(format!("{export}-mail-1-127.0.0.1.eml"));
+        let path = directory.join(format!("{export}-mail-1-export-room.invalid.eml"));
         wait_for("the mail", || path.exists().then_some(()));
         let mail = read(&path);
         check_form(&mail);
@@ -1057,6 +1057,38 @@ fn the_command_line_sends_what_it_is_asked_to() {
 }
 
 #[test]
+fn a_command_line_that_is_run_again_sends_mails_that_are_known_as_the_same() {
+    let mailbox = MailServer::start(&[]);
+    let home = changed_home(rich);
+    let (ann, bob) = ("ann@example.org", "bob@example.org");
+    let mut count = 0;
+    let mut ids = |messages: &str, to: &[&str], subject: &str, more: &[&str]| {
+        let to = to.join(",");
+        let chosen = ["--room", "general", "--messages", messages, "--to", &to];
+        let chosen = [&chosen[..], &["--subject", subject], more].concat();
+        let ran = mail(&home, &mailbox, &chosen);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let before = std::mem::replace(&mut count, mailbox.count());
+        let id = |number| mailbox.mail(number)["headers"]["message-id"].to_string();
+        (before + 1..=count).map(id).collect::<Vec<_>>()
+    };
+    let first = ids("m1,m2", &[ann, bob], "Again", &[]);
+    let again = ids("m2,m1", &[bob, ann], "Again", &[]);
+    assert_eq!(again, [first[1].clone(), first[0].clone()]);
+    let site = ["--set", "http.site_url=https://b.example.org"];
+    let mut all = first;
+    all.extend(ids("m1", &[ann], "Again", &[]));
+    all.extend(ids("m1,m2", &[ann], "Else", &[]));
+    all.extend(ids("m1,m2", &[ann], "Again", &["--language", "de"]));
+    all.extend(ids("m1,m2", &[ann], "Again", &site));
+    all.extend(ids("m1,m2", &[ann, bob], "Again", &["--together"]));
+    let sent = all.len();
+    all.sort();
+    all.dedup();
+    assert_eq!((all.len(), sent), (7, 7), "{all:?}");
+}
+
+#[test]
 fn the_command_line_says_what_it_cannot_send() {
     let mailbox = MailServer::start(&[]);
     let home = changed_home(rich);
@@ -1163,6 +1195,8 @@ fn a_mail_that_was_accepted_survives_its_server() {
             accepted(&server, &ask(&json!({})));
         }
         let home = server.fallen();
+        let mut settings = settings.to_vec();
+        settings.push("http.site_url=https://moved.example.org");
         let _server = Server::start_in(home, &settings);
         let last = mailbox.mail(mails);
         check_form(&last);

@@ -68,6 +68,7 @@ fn mail() -> Mail {
         subject: "Export of #größe is ready — and this subject is so long that it needs more than one line of a header".to_owned(),
         content: mime::content("job", TEXT, Some("<p>Grüße</p>"), Vec::new()),
         message_id: "job@chat.example.org".to_owned(),
+        host: "chat.example.org".to_owned(),
         date: 1_700_000_000_000,
     }
 }
@@ -104,7 +105,7 @@ async fn a_mail_arrives_as_it_was_meant() {
     }
     assert_eq!(
         arrived["names"].as_array().unwrap().len(),
-        5 + 8,
+        6 + 8,
         "{arrived}"
     );
     assert_eq!(arrived["parts"]["text/plain"], TEXT);
@@ -207,6 +208,76 @@ async fn what_the_server_says_decides_whether_to_try_again() {
         if let Some(server) = server {
             assert_eq!(server.count(), usize::from(arguments.contains(&"--later")));
         }
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_is_too_large_is_told_with_its_size() {
+    let whole = mail();
+    for (arguments, expected, part) in [
+        (&["--size", "1000"][..], "too large", "takes at most 1.0 kB"),
+        (&["--too-large"], "too large", "552"),
+        // Said of the recipient's mailbox, not of the mail.
+        (&["--full"], "refused", "5.2.2"),
+        (&["--size", "100000"], "sent", ""),
+    ] {
+        let server = MailServer::start(arguments);
+        let world = World::new(&settings(server.port), &Bson::Null);
+        let mut mail = whole.clone();
+        mail.content = mime::content("job", &"line\n".repeat(2000), None, Vec::new());
+        let sent = world.mailer(&[]).send(&mail).await;
+        let (kind, text) = match &sent {
+            Ok(_) => ("sent", String::new()),
+            Err(error @ MailError::TooLarge { bytes, .. }) => {
+                assert!(*bytes > mail.content.len() as u64, "{bytes}");
+                ("too large", error.to_string())
+            }
+            Err(error @ MailError::Refused(_)) => ("refused", error.to_string()),
+            Err(error) => ("other", error.to_string()),
+        };
+        assert_eq!(kind, expected, "{arguments:?}: {text}");
+        assert!(text.contains(part), "{arguments:?}: {text}");
+        if kind == "too large" {
+            assert!(text.contains("the mail of 10"), "{text}");
+            assert!(text.contains("choose fewer messages"), "{text}");
+        }
+        if kind == "sent" {
+            let said = &server.mail(1)["headers"]["x-size"];
+            let said: usize = said.as_str().unwrap().parse().unwrap();
+            let whole = world.mailer(&[]).write(&mail).await.unwrap().len();
+            assert_eq!(said, whole);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_password_does_not_go_in_the_clear() {
+    // It leads to this machine, and is not known as its name.
+    let flags = [
+        ("mail.host", "0.0.0.0"),
+        ("mail.username", "chat"),
+        ("mail.password", "geheim"),
+        ("mail.accept_invalid_certificates", "true"),
+    ];
+    for (more, is_sent) in [(&[][..], false), (&["--starttls"], true)] {
+        let arguments = [&["--user", "chat", "--password", "geheim"][..], more].concat();
+        let server = MailServer::start(&arguments);
+        let world = World::new(&settings(server.port), &Bson::Null);
+        let mailer = world.mailer(&flags);
+        for result in [
+            mailer.check().await.map(drop),
+            mailer.send(&mail()).await.map(drop),
+        ] {
+            match result {
+                Ok(()) => assert!(is_sent),
+                Err(MailError::Later(text)) => {
+                    assert!(!is_sent && text.contains("offers no TLS"), "{text}");
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(server.was_asked_to_log_in(), is_sent);
+        assert_eq!(server.count(), usize::from(is_sent));
     }
 }
 

@@ -32,6 +32,7 @@ mod mailbox;
 mod markup;
 mod memory;
 mod nothing_lost;
+mod notices;
 mod operation;
 mod pages;
 mod queue_contract;

@@ -61,6 +61,11 @@ impl MailServer {
             .count()
     }
 
+    /// Whether a client has begun to log in.
+    pub(crate) fn was_asked_to_log_in(&self) -> bool {
+        self.directory.path().join("login").exists()
+    }
+
     /// The `number`th mail that is accepted, from 1; waits for it.
     pub(crate) fn mail(&self, number: usize) -> Value {
         let path = self.directory.path().join(format!("{number}.eml"));

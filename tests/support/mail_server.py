@@ -3,7 +3,7 @@
     python mail_server.py DIRECTORY [--starttls | --tls] [--user USER --password PASSWORD] [OPTION...]
 
 Listens on a free port of 127.0.0.1 and prints it.  Each mail that is accepted becomes DIRECTORY/<n>.eml, with the
-envelope in headers in front (X-Envelope-From, X-Envelope-To, X-Encrypted, X-User).
+envelope in headers in front (X-Envelope-From, X-Envelope-To, X-Encrypted, X-Size, X-User).
 
 --starttls   offer STARTTLS, and refuse a mail that came without
 --tls        TLS from the start
@@ -12,6 +12,9 @@ envelope in headers in front (X-Envelope-From, X-Envelope-To, X-Encrypted, X-Use
 --refuse     answer 550 to every recipient
 --refuse-one ADDRESS  answer 550 to this one
 --later-one ADDRESS  answer 450 to this one, the first time
+--size N     take mails of so many bytes at most, and say so
+--too-large  answer 552 to every mail
+--full       answer 552 to every recipient, whose mailbox is full
 --late SECONDS  take mails, and say so only after a while
 --die N      close the first N connections in the middle of DATA
 --utf8       know SMTPUTF8
@@ -41,6 +44,10 @@ class Conversation(SMTP):
             return
         await super().smtp_DATA(arg)
 
+    async def smtp_AUTH(self, arg):
+        (Path(self.event_handler.options.directory) / "login").touch()
+        return await super().smtp_AUTH(arg)
+
     async def smtp_STARTTLS(self, arg):
         if self.event_handler.options.stall:
             await self.push("220 go ahead")
@@ -57,7 +64,14 @@ class Post:
         self.connections = 0
         self.accepted = 0
 
+    async def handle_MAIL(self, server, session, envelope, address, mail_options):
+        envelope.mail_from = address
+        envelope.mail_options.extend(mail_options)
+        return "250 OK"
+
     async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
+        if self.options.full:
+            return "552 5.2.2 mailbox full"
         if address == self.later_one:
             self.later_one = None
             return "450 4.2.0 greylisted"
@@ -67,14 +81,22 @@ class Post:
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
+        if self.options.too_large:
+            return "552 5.3.4 message too big"
         if self.later:
             self.later -= 1
             return "451 4.3.0 come back later"
         self.accepted += 1
+        sizes = [
+            option.partition("=")[2]
+            for option in envelope.mail_options
+            if option.upper().startswith("SIZE=")
+        ]
         head = [
             f"X-Envelope-From: {envelope.mail_from}",
             f"X-Envelope-To: {', '.join(envelope.rcpt_tos)}",
             f"X-Encrypted: {'yes' if server.transport.get_extra_info('sslcontext') else 'no'}",
+            f"X-Size: {sizes[0] if sizes else ''}",
             f"X-Connection: {self.connections}",
             f"X-User: {session.auth_data.login.decode() if session.auth_data else ''}",
         ]
@@ -112,6 +134,9 @@ async def main():
     parser.add_argument("--refuse", action="store_true")
     parser.add_argument("--refuse-one")
     parser.add_argument("--later-one")
+    parser.add_argument("--size", type=int, default=64 << 20)
+    parser.add_argument("--too-large", action="store_true")
+    parser.add_argument("--full", action="store_true")
     parser.add_argument("--late", type=float, default=0)
     parser.add_argument("--die", type=int, default=0)
     parser.add_argument("--utf8", action="store_true")
@@ -141,7 +166,7 @@ async def main():
             ident="test",
             hostname="localhost",
             enable_SMTPUTF8=options.utf8,
-            data_size_limit=64 << 20,
+            data_size_limit=options.size,
         )
 
     loop = asyncio.get_running_loop()

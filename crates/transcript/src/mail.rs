@@ -424,7 +424,7 @@ fn addresses(sheet: &mut impl Sheet, card: Doc<'_>) {
     }
 }
 
-/// Texts of UI-Kit blocks, location, reactions, thread and discussion counts.
+/// Texts and addresses of UI-Kit blocks, location, reactions, thread and discussion counts.
 fn extras(sheet: &mut impl Sheet, message: &Message<'_>, labels: &Labels) {
     if let Some(blocks) = message.get(Field::Blocks).and_then(Value::array) {
         let mut texts = Vec::new();
@@ -432,7 +432,10 @@ fn extras(sheet: &mut impl Sheet, message: &Message<'_>, labels: &Labels) {
         if !texts.is_empty() {
             sheet.open();
             for text in texts {
-                sheet.body(text);
+                match text {
+                    BlockText::Words(words) => sheet.body(words),
+                    BlockText::Address(address) => sheet.link(address),
+                }
             }
             sheet.close();
         }
@@ -465,8 +468,15 @@ fn extras(sheet: &mut impl Sheet, message: &Message<'_>, labels: &Labels) {
     }
 }
 
-/// Every text, label and alternative text below a block.
-fn block_texts<'a>(out: &mut Vec<Text<'a>>, doc: Doc<'a>, depth: usize) {
+/// What is told of a block.
+enum BlockText<'a> {
+    Words(Text<'a>),
+    /// Where a button or an option leads.
+    Address(Text<'a>),
+}
+
+/// Every text, label, alternative text and address below a block.
+fn block_texts<'a>(out: &mut Vec<BlockText<'a>>, doc: Doc<'a>, depth: usize) {
     let Some(depth) = depth.checked_sub(1) else {
         return;
     };
@@ -478,7 +488,10 @@ fn block_texts<'a>(out: &mut Vec<Text<'a>>, doc: Doc<'a>, depth: usize) {
                     b"text" | b"altText" | b"title" | b"description" | b"hint"
                 ) && !text.is_empty() =>
             {
-                out.push(text);
+                out.push(BlockText::Words(text));
+            }
+            Value::String(address) if key.0 == b"url" && !address.is_empty() => {
+                out.push(BlockText::Address(address));
             }
             Value::Document(inner) | Value::Array(inner) => block_texts(out, inner, depth),
             _ => {}
@@ -690,6 +703,28 @@ mod tests {
             assert!(text.contains(expected), "{expected}\n{text}");
         }
         assert!(!html.contains("[ ](") && !text.contains("[ ]("));
+    }
+
+    #[test]
+    fn where_buttons_of_blocks_lead_is_told() {
+        let button = |text: &str, url: &str| doc! {"type": "button", "text": {"type": "plain_text", "text": text}, "url": url};
+        let message = doc! {"_id": "m", "msg": "", "blocks": [{"type": "actions", "elements": [
+            button("Open", "https://x.org/go?a&b"), button("Run", "javascript:alert(1)"), button("Stay", ""),
+        ]}]};
+        let [html, text, _] = written(&message, Options::default());
+        assert!(
+            text.contains(
+                "  > Open\n  > (https://x.org/go?a&b)\n  > Run\n  > (javascript:alert(1))\n  > Stay\n"
+            ),
+            "{text}"
+        );
+        for expected in [
+            "href=\"https://x.org/go?a&amp;b\">https://x.org/go?a&amp;b</a>",
+            ">javascript:alert(1)</div>",
+        ] {
+            assert!(html.contains(expected), "{expected}\n{html}");
+        }
+        assert!(!html.contains("href=\"javascript"), "{html}");
     }
 
     #[test]
