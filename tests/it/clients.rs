@@ -171,7 +171,10 @@ fn a_mail_with_the_link_comes_when_the_export_is_done() {
     assert_eq!(headers["from"], "no-reply@chat.example.org");
     assert_eq!(headers["auto-submitted"], "auto-generated");
     let message_id = headers["message-id"].as_str().unwrap();
-    assert!(message_id.ends_with("@chat.example.org>"), "{message_id}");
+    assert!(
+        message_id.ends_with("@export-room.invalid>"),
+        "{message_id}"
+    );
     let text = arrived["parts"]["text/plain"].as_str().unwrap();
     assert!(text.lines().any(|line| line == link), "{text}");
     let html = arrived["parts"]["text/html"].as_str().unwrap();
