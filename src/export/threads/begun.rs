@@ -280,11 +280,12 @@ mod tests {
         collector.finish(ledger).unwrap()
     }
 
-    /// Goes through the messages as a renderer does; what it learns of each: the replies listed of a thread that begins
-    /// with it, and the excerpt and the number of the thread that it belongs to.
-    fn rendered(
-        messages: &[Sent],
-    ) -> HashMap<String, (Vec<String>, Option<(String, Option<u32>)>)> {
+    /// What a renderer learns of a message: the replies listed of a thread that begins with it, and the excerpt and the
+    /// number of the thread that it belongs to.
+    type Learned = (Vec<String>, Option<(String, Option<u32>)>);
+
+    /// Goes through the messages as a renderer does.
+    fn rendered(messages: &[Sent]) -> HashMap<String, Learned> {
         let ledger = Ledger::new().unwrap();
         let mut begun = threads(messages, &ledger).begun;
         let mut all = HashMap::new();
@@ -299,8 +300,8 @@ mod tests {
                 let thread = begun.get(id, &ledger).unwrap().unwrap();
                 thread.excerpt = format!("excerpt of {id}");
                 let replies = thread.replies;
-                let replied = begun.replies(id).unwrap();
-                listed.extend(replied.map(|reply| format!("{} {}", reply.id, reply.ts)));
+                let lent = begun.replies(id).unwrap();
+                listed.extend(lent.map(|reply| format!("{} {}", reply.id, reply.ts)));
                 assert_eq!(replies.min(transcript::html::LISTED), listed.len() as u64);
             }
             assert!(begun.known.len() <= KNOWN && begun.order.len() <= KNOWN);
@@ -313,13 +314,14 @@ mod tests {
     fn threads_of_any_length_and_number_are_known_to_their_messages() {
         // More threads than memory holds, answered in turn, so that none is finished before all have begun.
         let begun = KNOWN + 500;
+        let instant = |number| i64::try_from(number).unwrap();
         let mut messages: Vec<Sent> = Vec::new();
         for thread in 0..begun {
-            messages.push((thread as i64, format!("first{thread:05}"), None));
+            messages.push((instant(thread), format!("first{thread:05}"), None));
         }
         for reply in 0..2 {
             for thread in 0..begun {
-                let ts = (begun * (reply + 1) + thread) as i64;
+                let ts = instant(begun * (reply + 1) + thread);
                 let first = Some(format!("first{thread:05}"));
                 messages.push((ts, format!("reply{reply}-{thread:05}"), first));
             }
