@@ -781,7 +781,7 @@ mod tests {
             (MailError::Refused(said()), "mail-refused", false),
             (
                 MailError::TooLarge {
-                    bytes: 12_300_000,
+                    bytes: 23_400_000,
                     said: said(),
                 },
                 "mail-too-large",
