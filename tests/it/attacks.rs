@@ -1,5 +1,6 @@
 //! Attacks in every text that an export shows do nothing, in a real browser.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -161,8 +162,16 @@ fn attacks_in_every_text_do_nothing() {
     let contents = entries(&zip);
     assert_eq!(manifest(&contents)["messages"]["rendered"], messages);
     let unpacked = directory.path().join("unpacked");
-    for (name, bytes) in &contents {
-        let path = unpacked.join(name);
+    unpack(&contents, &unpacked);
+    let found = browsed("attacks.mjs", &unpacked);
+    assert_eq!(found["faults"], serde_json::json!([]), "{found:#}");
+    assert_eq!(found["articles"], messages);
+}
+
+/// Writes the entries of a ZIP into a directory, none beside it.
+fn unpack(contents: &BTreeMap<String, Vec<u8>>, directory: &Path) {
+    for (name, bytes) in contents {
+        let path = directory.join(name);
         assert!(
             path.components().all(|part| matches!(
                 part,
@@ -173,16 +182,13 @@ fn attacks_in_every_text_do_nothing() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
-    let found = looked_at(&unpacked);
-    assert_eq!(found["faults"], serde_json::json!([]), "{found:#}");
-    assert_eq!(found["articles"], messages);
 }
 
-/// What the browser says about an unpacked export.
-fn looked_at(unpacked: &Path) -> serde_json::Value {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/attacks.mjs");
+/// What a program of the browser says about an unpacked export.
+fn browsed(program: &str, unpacked: &Path) -> serde_json::Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
     let looked = Command::new("node")
-        .arg(script)
+        .arg(script.join(program))
         .arg(unpacked)
         .output()
         .unwrap();
@@ -242,7 +248,7 @@ fn the_browser_sees_what_gets_out() {
     for (name, content, _) in cases {
         page(name, content);
     }
-    let found = looked_at(directory.path());
+    let found = browsed("attacks.mjs", directory.path());
     let faults: Vec<&str> = found["faults"]
         .as_array()
         .unwrap()
@@ -255,6 +261,168 @@ fn the_browser_sees_what_gets_out() {
                 .iter()
                 .any(|fault| fault.starts_with(name) && fault.contains(expected)),
             "{name}: {expected} is not among {faults:#?}"
+        );
+    }
+}
+
+/// A page, and a drawing, that do what no file of a stranger may.
+const RUNS: [&str; 2] = [
+    "<!DOCTYPE html><title>x</title><script>window.pwned = 1; alert('ran')</script><img src='http://127.0.0.1:9/x'>",
+    "<svg xmlns='http://www.w3.org/2000/svg'><script>window.pwned = 1; alert('ran')</script></svg>",
+];
+
+/// How they are called,
+const NAMES: [&str; 25] = [
+    "page.html",
+    "page.HTM",
+    "page.html.",
+    "page.html ",
+    "page.shtm",
+    "page.ehtml",
+    "page.xhtml",
+    "page.xht",
+    "page.mht",
+    "page.mhtml",
+    "page.eml",
+    "drawing.svg",
+    "drawing.svgz",
+    "page.xml",
+    "page.xsl",
+    "page",
+    "page.html.txt",
+    "page.txt",
+    "page.pdf",
+    "page.png",
+    "page.html\u{202e}gnp.",
+    "page.json",
+    "page.js",
+    "page.php",
+    "page.unknown",
+];
+
+/// and what their senders say that they are.
+const TYPES: [&str; 7] = [
+    "text/html",
+    "image/svg+xml",
+    "image/png",
+    "video/mp4",
+    "audio/mpeg",
+    "application/pdf",
+    "",
+];
+
+/// A room with every such file under every name and type, also in a quote.
+fn room_of_files() -> DumpBuilder {
+    let mut dump = DumpBuilder::new();
+    dump.add(
+        "rocketchat_room",
+        &doc! {"_id": "R", "t": "c", "name": "files"},
+    );
+    let mut messages = 0;
+    for (name, kind, content) in NAMES.iter().flat_map(|name| {
+        TYPES
+            .iter()
+            .enumerate()
+            .map(move |(number, kind)| (name, kind, RUNS[number % RUNS.len()]))
+    }) {
+        messages += 1;
+        let id = format!("f{messages}");
+        let size = i64::try_from(content.len()).unwrap();
+        dump.add(
+            "rocketchat_uploads",
+            &doc! {"_id": &id, "name": name, "type": kind, "rid": "R", "store": "GridFS:Uploads", "size": size},
+        );
+        let data = Binary {
+            subtype: BinarySubtype::Generic,
+            bytes: content.into(),
+        };
+        dump.add(
+            "rocketchat_uploads.chunks",
+            &doc! {"_id": &id, "files_id": &id, "n": 0, "data": data},
+        );
+        let address = format!("/file-upload/{id}/{name}");
+        dump.add(
+            "rocketchat_message",
+            &doc! {
+                "_id": format!("m{messages}"), "rid": "R", "msg": "", "u": {"_id": "u", "username": "eve"},
+                "ts": bson::DateTime::from_millis(1_700_000_000_000 + messages),
+                "files": [{"_id": &id, "name": name, "type": kind}],
+                "attachments": [
+                    {"type": "file", "title": name, "title_link": &address, "image_url": &address},
+                    {"text": "quoted", "message_link": "https://chat.test/channel/files?msg=m1",
+                     "attachments": [{"type": "file", "title": name, "title_link": &address, "image_url": &address}]},
+                ],
+            },
+        );
+    }
+    dump
+}
+
+#[test]
+fn files_of_strangers_do_not_run_when_their_links_are_clicked() {
+    let directory = tempfile::tempdir().unwrap();
+    let dump = room_of_files();
+    let dump = dump.write(Form::Directory, directory.path());
+    let zip = directory.path().join("out.zip");
+    let ran = run(&[
+        "export",
+        "--workspace",
+        &format!("dump:{}", text(&dump)),
+        "--room",
+        "files",
+        "--format",
+        "html",
+        "--output",
+        text(&zip),
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let contents = entries(&zip);
+    let unpacked = directory.path().join("unpacked");
+    unpack(&contents, &unpacked);
+    let found = browsed("clicks.mjs", &unpacked);
+    assert_eq!(found["faults"], serde_json::json!([]), "{found:#}");
+    // Harmless endings have their links, whatever the type says.
+    let harmless = [".txt", ".pdf", ".png", ".json"].map(|ending| {
+        let entries = contents.keys().filter(|name| name.ends_with(ending));
+        entries.filter(|name| name.starts_with("assets/")).count()
+    });
+    assert_eq!(harmless, [2, 1, 1, 1].map(|names| names * TYPES.len()));
+    assert_eq!(found["links"], harmless.iter().sum::<usize>(), "{found:#}");
+    // What has none is found by its path.
+    let page = String::from_utf8_lossy(&contents["R.html"]);
+    let paths: Vec<&String> = contents
+        .keys()
+        .filter(|name| name.ends_with("page.html"))
+        .collect();
+    assert!(paths.len() >= TYPES.len(), "{paths:?}");
+    for path in paths {
+        assert!(
+            page.contains(&format!("<code class=\"path\" dir=\"ltr\">{path}</code>")),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn the_browser_sees_a_file_that_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("assets")).unwrap();
+    for (name, content) in ["x.html", "x.svg"].iter().zip(RUNS) {
+        fs::write(directory.path().join("assets").join(name), content).unwrap();
+        let link = format!("<a href=\"assets/{name}\" download>x</a>");
+        fs::write(directory.path().join(format!("to-{name}.html")), link).unwrap();
+    }
+    let found = browsed("clicks.mjs", directory.path());
+    for expected in [
+        "assets/x.html: dialog: ran",
+        "assets/x.html: request: http://127.0.0.1:9/x",
+        "assets/x.html: an attack ran",
+        "assets/x.svg: an attack ran",
+    ] {
+        let faults = found["faults"].as_array().unwrap();
+        assert!(
+            faults.iter().any(|fault| fault == expected),
+            "{expected} is not in {found:#}"
         );
     }
 }

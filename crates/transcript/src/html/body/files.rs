@@ -22,12 +22,35 @@ const DRAWN: [&[u8]; 6] = [
     b"image/avif",
 ];
 
-/// Whether an entry of the archive is such a picture, by its name.
-pub(super) fn is_drawn(entry: &str) -> bool {
+/// How the names of such pictures end.
+const DRAWN_ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "gif", "webp", "bmp", "avif"];
+
+/// How the names of other files end that a browser shows without running anything in them, or hands to another program.
+/// Whatever is not here may be a page: beside an export that was opened from a disk, a page of a stranger could read it,
+/// and `download` on a link does not keep a browser from opening it there (HTML standard, "downloading hyperlinks").
+const OPENED_ENDINGS: [&str; 52] = [
+    "7z", "aac", "avi", "bz2", "csv", "doc", "docx", "flac", "gz", "heic", "heif", "ico", "ics",
+    "json", "log", "m4a", "m4v", "mkv", "mov", "mp3", "mp4", "mpeg", "mpg", "odg", "odp", "ods",
+    "odt", "oga", "ogg", "ogv", "opus", "pdf", "ppt", "pptx", "psd", "rar", "rtf", "tar", "tgz",
+    "tif", "tiff", "tsv", "txt", "vcf", "wav", "weba", "webm", "xls", "xlsx", "xz", "zip", "zst",
+];
+
+fn ends_with(entry: &str, endings: &[&str]) -> bool {
     let extension = extension(Text(entry.as_bytes()));
-    ["png", "jpg", "jpeg", "gif", "webp", "bmp", "avif"]
+    endings
         .iter()
-        .any(|drawn| extension.eq_ignore_ascii_case(drawn.as_bytes()))
+        .any(|ending| extension.eq_ignore_ascii_case(ending.as_bytes()))
+}
+
+/// Whether an entry of the archive is a picture that a browser draws, by its name.
+pub(super) fn is_drawn(entry: &str) -> bool {
+    ends_with(entry, &DRAWN_ENDINGS)
+}
+
+/// Whether a link may open an entry of the archive. By the entry's name, which a browser goes by when it opens a file
+/// from a disk, and not by what its sender said of it.
+fn may_be_opened(entry: &str) -> bool {
+    is_drawn(entry) || ends_with(entry, &OPENED_ENDINGS)
 }
 
 /// How a file is shown.
@@ -179,7 +202,7 @@ impl<O: Output> Body<'_, O> {
         self.markup("<p class=\"file\">");
         Icon::of_file(file.mime.0, extension(name)).write(&mut self.html.out);
         self.markup("<span>");
-        self.file_link(name, file.mime, entry);
+        self.file_link(name, entry);
         self.file_size(name, size);
         self.markup("</span></p>\n");
         Ok(())
@@ -200,17 +223,18 @@ impl<O: Output> Body<'_, O> {
             Some(upload) => self.output.thumbnail(upload)?,
             None => None,
         };
-        self.markup("<figure class=\"pic\"><a href=\"");
-        escape::link(&mut self.html.out, entry);
-        self.markup("\"><img loading=\"lazy\"");
-        self.dimensions(attachment);
-        self.markup(" alt=\"");
-        self.name(name);
-        self.markup("\" src=\"");
-        escape::link(&mut self.html.out, thumbnail.as_deref().unwrap_or(entry));
-        self.markup("\"></a><figcaption><bdi>");
-        self.name(name);
-        self.markup("</bdi>");
+        self.markup("<figure class=\"pic\">");
+        let shown = thumbnail.as_deref().unwrap_or(entry);
+        self.drawn(name, entry, shown, attachment);
+        self.markup("<figcaption>");
+        // What the picture does not lead to is found by its path.
+        if is_drawn(entry) {
+            self.markup("<bdi>");
+            self.name(name);
+            self.markup("</bdi>");
+        } else {
+            self.file_link(name, entry);
+        }
         self.file_size(name, size);
         self.markup("</figcaption></figure>\n");
         Ok(())
@@ -218,15 +242,30 @@ impl<O: Output> Body<'_, O> {
 
     /// A picture of a message that is quoted.
     pub(super) fn quoted_picture(&mut self, entry: &str, attachment: Doc<'_>) {
-        self.markup("<figure class=\"pic\"><a href=\"");
-        escape::link(&mut self.html.out, entry);
-        self.markup("\"><img loading=\"lazy\"");
+        self.markup("<figure class=\"pic\">");
+        let title = attachment.text("title").unwrap_or_default();
+        self.drawn(title, entry, entry, attachment);
+        self.markup("</figure>\n");
+    }
+
+    /// The entry `shown` as a picture, which leads to `entry` when that is a picture as well.
+    fn drawn(&mut self, name: Text<'_>, entry: &str, shown: &str, attachment: Doc<'_>) {
+        let linked = is_drawn(entry);
+        if linked {
+            self.markup("<a href=\"");
+            escape::link(&mut self.html.out, entry);
+            self.markup("\">");
+        }
+        self.markup("<img loading=\"lazy\"");
         self.dimensions(attachment);
         self.markup(" alt=\"");
-        self.name(attachment.text("title").unwrap_or_default());
+        self.name(name);
         self.markup("\" src=\"");
-        escape::link(&mut self.html.out, entry);
-        self.markup("\"></a></figure>\n");
+        escape::link(&mut self.html.out, shown);
+        self.markup("\">");
+        if linked {
+            self.markup("</a>");
+        }
     }
 
     /// `width` and `height`, when they are known, so that a page does not jump while its pictures load.
@@ -253,16 +292,24 @@ impl<O: Output> Body<'_, O> {
         }
     }
 
-    fn file_link(&mut self, name: Text<'_>, mime: Text<'_>, entry: &str) {
-        self.markup("<a href=\"");
-        escape::link(&mut self.html.out, entry);
-        self.markup(if can_carry_script(mime, name) {
-            "\" download><bdi>"
-        } else {
-            "\"><bdi>"
-        });
+    /// The file's name as a link, or with its path when it is not to be opened by a click.
+    fn file_link(&mut self, name: Text<'_>, entry: &str) {
+        let opened = may_be_opened(entry);
+        if opened {
+            self.markup("<a href=\"");
+            escape::link(&mut self.html.out, entry);
+            self.markup("\">");
+        }
+        self.markup("<bdi>");
         self.name(name);
-        self.markup("</bdi></a>");
+        self.markup("</bdi>");
+        if opened {
+            self.markup("</a>");
+        } else {
+            self.markup(" <code class=\"path\" dir=\"ltr\">");
+            escape::text(&mut self.html.out, entry.as_bytes());
+            self.markup("</code>");
+        }
     }
 
     fn file_size(&mut self, name: Text<'_>, size: u64) {
@@ -344,24 +391,6 @@ fn extension(name: Text<'_>) -> &[u8] {
     }
 }
 
-/// Pages and drawings of strangers can carry script: they are saved, not opened in the place of this export.
-fn can_carry_script(mime: Text<'_>, name: Text<'_>) -> bool {
-    const BY_TYPE: [&[u8]; 4] = [b"html", b"svg", b"xml", b"javascript"];
-    // What a browser goes by when it opens a file from a disk.
-    const BY_NAME: [&str; 14] = [
-        "htm", "html", "shtml", "xhtml", "xht", "mht", "mhtml", "svg", "svgz", "xml", "xsl", "js",
-        "mjs", "hta",
-    ];
-    let extension = extension(name);
-    BY_TYPE.iter().any(|kind| {
-        mime.0
-            .windows(kind.len())
-            .any(|part| part.eq_ignore_ascii_case(kind))
-    }) || BY_NAME
-        .iter()
-        .any(|kind| extension.eq_ignore_ascii_case(kind.as_bytes()))
-}
-
 fn size_in_words(html: &mut PagedHtml, size: u64) {
     let (out, decimal) = (&mut html.out, html.info.locale.decimal());
     let (unit, name) = match size {
@@ -381,20 +410,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_carry_script_is_saved_and_not_opened() {
-        for (mime, name, expected) in [
-            ("text/html", "a", true),
-            ("IMAGE/SVG+XML", "a.png", true),
-            ("text/plain", "a.HTM", true),
-            ("application/octet-stream", "x.svg", true),
-            ("application/pdf", "a.pdf", false),
-            ("", "a.png", false),
+    fn only_what_is_known_to_be_harmless_may_be_opened() {
+        for (entry, expected) in [
+            ("assets/1-a.png", true),
+            ("assets/1-a.PDF", true),
+            ("assets/1-a.html.txt", true),
+            ("assets/1-a.txt.html", false),
+            ("assets/1-a.HTM", false),
+            ("assets/1-a.shtm", false),
+            ("assets/1-a.ehtml", false),
+            ("assets/1-a.xhtml", false),
+            ("assets/1-a.mht", false),
+            ("assets/1-a.svg", false),
+            ("assets/1-a.xml", false),
+            ("assets/1-a.js", false),
+            ("assets/1-a.eml", false),
+            ("assets/1-a.webarchive", false),
+            ("assets/1-a", false),
+            ("assets/1-png", false),
         ] {
-            assert_eq!(
-                can_carry_script(Text(mime.as_bytes()), Text(name.as_bytes())),
-                expected,
-                "{mime} {name}"
-            );
+            assert_eq!(may_be_opened(entry), expected, "{entry}");
         }
     }
 
