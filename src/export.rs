@@ -8,6 +8,7 @@ pub mod archive;
 pub(crate) mod attachments;
 mod bloom;
 pub mod file;
+mod first_pass;
 pub mod job;
 pub mod ledger;
 pub(crate) mod mails;

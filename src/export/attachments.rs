@@ -1,4 +1,4 @@
-//! The first pass: packs the files of the messages, each once, before any message is rendered.
+//! Packs the files of the messages, each once, before any message is rendered.
 //!
 //! Files come first so that a message's place in the export always tells the truth about its files; the ledger knows
 //! what became of each.

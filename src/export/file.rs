@@ -12,21 +12,20 @@ use transcript::message::{Anomalies, Anomaly, Field, Message, Visibility};
 use transcript::names;
 
 use super::archive::Archive;
+use super::first_pass::FirstPass;
 use super::ledger::MissingFile;
 use super::mails::{self, Mails};
-use super::pages::{self, PageIndex};
+use super::pages::PageIndex;
 use super::pictures::Pictures;
 use super::pipeline::Batches;
 use super::progress::{Phase, Progress};
 use super::report::{ExportReport, MessagePlace, Oddities, TOOL, write_manifest};
 use super::request::{ExportRequest, Format};
 use super::search::Search;
-use super::spool::{Spool, Spooled};
-use super::threads::{self, Collector};
-use super::{ExportError, Job, attachments, markup};
+use super::spool::Spooled;
+use super::{ExportError, Job, markup, threads};
 use crate::blob::BlobStore;
 use crate::mail::dates::Dates;
-use crate::store::outline::Outline;
 use crate::store::{DocBatch, MessageQuery, MessageSource, RoomId, Selection, Window};
 
 /// Messages between two looks at the counters and the cancellation.
@@ -120,19 +119,16 @@ impl FileExport {
         }
         let query = query(request, expected.window);
         report.messages.expected = expected.messages;
-        let spooled = match request.format {
-            Format::Html => {
-                self.outline(&job, request, (&query, expected), &mut archive, &mut report)?
-            }
-            _ => self.first_pass(
-                &job,
-                request,
-                (&query, expected),
-                &mut archive,
-                &mut report,
-                None,
-            )?,
+        let first_pass = FirstPass {
+            source: &self.source,
+            job: &job,
+            request,
+            query: &query,
+            live: expected.is_live.then_some(expected.messages),
+            archive: &mut archive,
+            files: &mut report.files,
         };
+        let spooled = first_pass.run()?;
         job.progress
             .begin(Phase::Messages, report.messages.expected);
         let mut rendering = Rendering {
@@ -196,101 +192,6 @@ impl FileExport {
             Some(messages) => Batches::of(async { Ok(messages) }),
             None => Batches::start(Arc::clone(&self.source), query.clone()),
         }
-    }
-
-    /// The first pass of an HTML export: packs files, meets the replies, and decides where pages end. Beside that, when the
-    /// source can tell the places; after it, from what it kept of a live one.
-    fn outline<W: Write>(
-        &self,
-        job: &Job<'_>,
-        request: &ExportRequest,
-        (query, expected): (&MessageQuery, Expected),
-        archive: &mut Archive<W>,
-        report: &mut ExportReport,
-    ) -> Result<Option<Spooled>, ExportError> {
-        let mut threads = Collector::new(request.locale.texts());
-        let runtime = Handle::current();
-        let cancel = self.cancel.child_token();
-        let cut = |outline| pages::cut(&runtime, outline, request.history, &cancel);
-        let (spooled, (pages, mut places)) = std::thread::scope(|scope| {
-            let beside = (!expected.is_live)
-                .then(|| scope.spawn(|| cut(runtime.block_on(self.source.outline(query))?)));
-            // When this pass fails, the other need not go on.
-            let failed = cancel.clone().drop_guard();
-            let collector = Some(&mut threads);
-            let spooled =
-                self.first_pass(job, request, (query, expected), archive, report, collector)?;
-            failed.disarm();
-            let cut = match (beside, &spooled) {
-                (Some(beside), _) => beside
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
-                (None, Some(spooled)) => cut(Box::new(Outline::of(spooled.messages())))?,
-                (None, None) => cut(runtime.block_on(self.source.outline(query))?)?,
-            };
-            Ok::<_, ExportError>((spooled, cut))
-        })?;
-        threads.find_firsts(&mut places)?;
-        archive.pages = Some(pages);
-        archive.threads = Some(threads.finish(&archive.ledger)?);
-        Ok(spooled)
-    }
-
-    /// Packs files, and lets `threads` see the replies. A live workspace is asked for all messages here, which are kept.
-    fn first_pass<W: Write>(
-        &self,
-        job: &Job<'_>,
-        request: &ExportRequest,
-        (query, expected): (&MessageQuery, Expected),
-        archive: &mut Archive<W>,
-        report: &mut ExportReport,
-        mut threads: Option<&mut Collector>,
-    ) -> Result<Option<Spooled>, ExportError> {
-        // Mails hold their files themselves.
-        let packs = request.attachments && matches!(request.format, Format::Html | Format::Json);
-        if !packs && threads.is_none() {
-            return Ok(None);
-        }
-        let selection = match threads {
-            Some(_) => Selection::WithFilesOrReplies,
-            None => Selection::WithFiles,
-        };
-        let mut query = query.clone();
-        let (mut spool, total) = if expected.is_live {
-            let messages = expected.messages;
-            (Some(Spool::new(messages)?), messages)
-        } else {
-            query.selection = selection;
-            let total = Handle::current().block_on(job.source.count(&query))?;
-            (None, total)
-        };
-        job.progress.begin(Phase::Files, total);
-        let mut batches = Batches::start(Arc::clone(&self.source), query);
-        while let Some(batch) = batches.next()? {
-            for doc in batch.docs() {
-                job.check_cancelled()?;
-                job.progress.advance(1);
-                if let Some(spool) = &mut spool {
-                    spool.push(doc)?;
-                    if !selection.has(doc) {
-                        continue;
-                    }
-                }
-                let message = Message::read(doc);
-                let visibility = message.visibility();
-                if packs && (request.history || visibility == Visibility::Shown) {
-                    attachments::pack(job, &message, archive, &mut report.files)?;
-                }
-                // Old versions are no replies of their own.
-                if let Some(threads) = &mut threads
-                    && (visibility == Visibility::Shown
-                        || request.history && visibility == Visibility::Deleted)
-                {
-                    threads.add(&message)?;
-                }
-            }
-        }
-        spool.map(Spool::finish).transpose()
     }
 
     /// The renderer of the form that is asked for.

@@ -4,7 +4,7 @@
 //! Responsible for an unnamed temporary file of documents, one after the other; not for what is in them.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -96,13 +96,9 @@ fn read(file: At, out: &mut BatchSender<DocBatch>) -> Result<(), ReadEnd> {
     let failed = |error| StoreError::io("read", std::env::temp_dir())(error);
     let mut file = BufReader::with_capacity(BUFFER, file);
     let mut doc = Vec::new();
-    loop {
+    while !file.fill_buf().map_err(failed)?.is_empty() {
         let mut length = [0; 4];
-        match file.read_exact(&mut length) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-            Err(error) => return Err(failed(error).into()),
-        }
+        file.read_exact(&mut length).map_err(failed)?;
         doc.clear();
         doc.extend_from_slice(&length);
         doc.resize(
@@ -115,6 +111,7 @@ fn read(file: At, out: &mut BatchSender<DocBatch>) -> Result<(), ReadEnd> {
         // A single giant must not stay allocated.
         doc.shrink_to(BUFFER);
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -148,6 +145,25 @@ mod tests {
                 read.extend(batch.docs().map(<[u8]>::to_vec));
             }
             assert!(read == documents);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_kept_message_that_is_cut_short_is_an_error() {
+        let document = bson::serialize_to_vec(&bson::doc! {"_id": "m", "msg": "x"}).unwrap();
+        for kept in [1, 3, 4, document.len() - 1] {
+            let mut spool = Spool::new(1).unwrap();
+            spool.push(&document).unwrap();
+            spool.push(&document[..kept]).unwrap();
+            let mut messages = spool.finish().unwrap().messages();
+            let failed = loop {
+                match messages.next_batch().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break false,
+                    Err(_) => break true,
+                }
+            };
+            assert!(failed, "{kept} bytes of a message");
         }
     }
 
