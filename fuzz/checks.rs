@@ -19,6 +19,7 @@ use transcript::message::{Field, Message};
 use transcript::names;
 use transcript::output::{FilePlace, Output, Reply, Thread};
 use transcript::room::RoomInfo;
+use transcript::texts::Sentences;
 use transcript::{search, system};
 
 /// A function that takes any bytes and panics when something is wrong.
@@ -185,7 +186,7 @@ pub fn message(input: &[u8]) {
     );
     let _ = (message.author().label().to_str(), message.files().count());
     let mut sentence = String::new();
-    let _ = system::sentence(&message, &mut sentence);
+    let _ = system::sentence(&message, &Sentences::ENGLISH, &mut sentence);
 
     for raw in [false, true] {
         let mut out = Memory::default();
@@ -376,7 +377,7 @@ fn searched(message: &Message<'_>) {
     let mut text = String::new();
     let (mut plain, mut said) = (markup::Plain::default(), String::new());
     plain.message(message, &mut said);
-    search::visible(message, &said, &mut plain, &mut text);
+    search::visible(message, &said, &Sentences::ENGLISH, &mut plain, &mut text);
     let Ok(()) = search::Folder::default().words(&text, |word| {
         let word = std::str::from_utf8(word).expect("words are UTF-8");
         let length = word.chars().count();

@@ -21,6 +21,7 @@ use transcript::names;
 use transcript::output::Output;
 use transcript::room::RoomInfo;
 use transcript::system::{Sentence, sentence};
+use transcript::texts::Sentences;
 use transcript::time::IsoWriter;
 use zipstream::{EntryOptions, Method};
 
@@ -135,7 +136,7 @@ impl<'a> Mails<'a> {
         for version in history {
             anomalies.extend(version.anomalies());
         }
-        if sentence(message, &mut String::new()) == Sentence::Unknown {
+        if sentence(message, &Sentences::ENGLISH, &mut String::new()) == Sentence::Unknown {
             anomalies.add(Anomaly::UnknownType);
         }
         let id = own_id(message);

@@ -289,7 +289,13 @@ impl PagedHtml {
         out: &mut O,
     ) -> Result<(), O::Error> {
         self.text.clear();
-        search::visible(message, &self.said, &mut self.plain, &mut self.text);
+        search::visible(
+            message,
+            &self.said,
+            &self.words.sentences,
+            &mut self.plain,
+            &mut self.text,
+        );
         let author = message.author();
         out.index(&Indexed {
             author: &author.label().to_str(),

@@ -10,6 +10,7 @@ use crate::bson::{Doc, MAX_DEPTH, Text, Value, id_text};
 use crate::message::{Anomalies, Anomaly, Field, FileRef, Message, User, Visibility};
 use crate::output::{FilePlace, Output};
 use crate::system::{Sentence, sentence};
+use crate::texts::Sentences;
 use crate::time::IsoWriter;
 
 use value::{Style, key, string};
@@ -234,7 +235,7 @@ impl JsonLines {
     /// `msg`: the text, or the sentence of a system message.
     fn text(&mut self, message: &Message<'_>, anomalies: &mut Anomalies) -> Sentence {
         self.text.clear();
-        let mut kind = sentence(message, &mut self.text);
+        let mut kind = sentence(message, &Sentences::ENGLISH, &mut self.text);
         // The one sentence that Rocket.Chat's export words otherwise than its interface; the comment is kept in
         // `comment` and `parameter`.
         if message.kind() == Some(Text(b"livechat-close")) {

@@ -13,7 +13,7 @@ use crate::html::body::is_shown_with_file;
 use crate::markup::{Markup, Options, TimeForm, emoji};
 use crate::message::{Field, Message, User, Visibility};
 use crate::system::{Sentence, sentence};
-use crate::texts::filled;
+use crate::texts::{Sentences, filled};
 
 /// Quotes within quotes are followed this far.
 const QUOTES: usize = 8;
@@ -48,6 +48,8 @@ pub struct Labels {
     pub not_attached: &'static str,
     /// Why a file is missing.
     pub missing: &'static str,
+    /// Those of system messages.
+    pub sentences: &'static Sentences,
 }
 
 impl Labels {
@@ -74,6 +76,7 @@ impl Labels {
         too_large: "not attached, too large for a mail",
         not_attached: "not attached",
         missing: "missing: {}",
+        sentences: &Sentences::ENGLISH,
     };
 }
 
@@ -214,7 +217,7 @@ pub trait Sheet {
 pub fn write(sheet: &mut impl Sheet, shown: &Shown<'_>, labels: &Labels) {
     let message = shown.message;
     let mut said = String::new();
-    let kind = sentence(message, &mut said);
+    let kind = sentence(message, labels.sentences, &mut said);
     sheet.begin(&head(shown, kind, labels));
     if message.get(Field::Tmid).is_some_and(Value::truthy) {
         match shown.root {
@@ -561,7 +564,7 @@ pub fn thread_root(message: &Message<'_>, longest: usize, labels: &Labels) -> Th
         return ThreadRoot { author, excerpt };
     }
     let mut text = String::new();
-    sentence(message, &mut text);
+    sentence(message, labels.sentences, &mut text);
     if text.is_empty() {
         let quotes = message.get(Field::Attachments).and_then(Value::array);
         text.push_str(&typed(message.text(Field::Msg), quotes.unwrap_or(Doc::EMPTY)).to_str());

@@ -1,9 +1,11 @@
-//! The sentences of system messages (contract §9), in English, with their parameters.
+//! The sentences of system messages (contract §9), with their parameters. What they say is in the language's
+//! [`Sentences`].
 
 use std::borrow::Cow;
 
 use crate::bson::{Doc, Text, Value};
 use crate::message::{Field, Message};
+use crate::texts::{Sentences, fill};
 
 /// What a message's `t` makes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,18 +32,18 @@ enum Parameter {
 
 /// Writes the sentence of a system message to `out`, unescaped, without the author who precedes it in the interface
 /// ("bob" *joined the channel*).
-pub fn sentence(message: &Message<'_>, out: &mut String) -> Sentence {
+pub fn sentence(message: &Message<'_>, says: &Sentences, out: &mut String) -> Sentence {
     let Some(kind) = message.kind() else {
         return Sentence::Ordinary;
     };
     let Ok(kind) = std::str::from_utf8(kind.0) else {
         return Sentence::Unknown;
     };
-    if let Some((text, parameter)) = fixed(kind) {
+    if let Some((text, parameter)) = fixed(kind, says) {
         let msg = message.text(Field::Msg).to_str();
         let parameter = match parameter {
             Parameter::None => Cow::Borrowed(""),
-            Parameter::MsgOrNone if msg.is_empty() => Cow::Borrowed("(none)"),
+            Parameter::MsgOrNone if msg.is_empty() => Cow::Borrowed(says.none),
             Parameter::Msg | Parameter::MsgOrNone => msg,
             Parameter::Room => Cow::Owned(format!("#{msg}")),
         };
@@ -49,29 +51,29 @@ pub fn sentence(message: &Message<'_>, out: &mut String) -> Sentence {
         return Sentence::Written;
     }
     match kind {
-        "subscription-role-added" => role(message, "set {} as {}", out),
-        "subscription-role-removed" => role(message, "removed {} as {}", out),
+        "subscription-role-added" => role(message, says.role_set, out),
+        "subscription-role-removed" => role(message, says.role_removed, out),
         "wm" => {
             let name = non_empty(message.text(Field::Msg)).unwrap_or(message.author().label());
-            fill(out, "Welcome {}.", &[&name.to_str()]);
+            fill(out, says.welcome, &[&name.to_str()]);
         }
         "livechat-close" => match comment(message) {
-            "" => out.push_str("Conversation closed."),
-            comment => fill(out, "Conversation closed: {}.", &[comment]),
+            "" => out.push_str(says.closed),
+            comment => fill(out, says.closed_with, &[comment]),
         },
-        "omnichannel_placed_chat_on_hold" => hold(message, "Chat On Hold: {}", out),
-        "omnichannel_on_hold_chat_resumed" => hold(message, "On Hold Chat Resumed: {}", out),
-        "livechat_navigation_history" => navigation(message, out),
-        "livechat_transfer_history" => transfer(message, out),
-        "livechat_transfer_history_fallback" => fallback(message, out),
-        "livechat_transcript_history" => transcript(message, out),
-        "omnichannel_priority_change_history" => priority(message, out),
-        "omnichannel_sla_change_history" => service_level(message, out),
-        "livechat_webrtc_video_call" => call(message, out),
+        "omnichannel_placed_chat_on_hold" => hold(message, says.on_hold, says, out),
+        "omnichannel_on_hold_chat_resumed" => hold(message, says.resumed, says, out),
+        "livechat_navigation_history" => navigation(message, says, out),
+        "livechat_transfer_history" => transfer(message, says, out),
+        "livechat_transfer_history_fallback" => fallback(message, says, out),
+        "livechat_transcript_history" => transcript(message, says, out),
+        "omnichannel_priority_change_history" => priority(message, says, out),
+        "omnichannel_sla_change_history" => service_level(message, says, out),
+        "livechat_webrtc_video_call" => call(message, says, out),
         "message_snippeted" => {
             let name =
                 non_empty(message.text(Field::SnippetName)).unwrap_or(message.text(Field::Msg));
-            fill(out, "created a snippet: {}", &[&name.to_str()]);
+            fill(out, says.snippet, &[&name.to_str()]);
         }
         "e2e" | "discussion-created" => return Sentence::Own,
         "command" | "mute_unmute" | "new-moderator" | "moderator-removed" | "new-owner"
@@ -84,66 +86,55 @@ pub fn sentence(message: &Message<'_>, out: &mut String) -> Sentence {
 }
 
 /// Sentences with at most one parameter.
-fn fixed(kind: &str) -> Option<(&'static str, Parameter)> {
+fn fixed(kind: &str, says: &Sentences) -> Option<(&'static str, Parameter)> {
     use Parameter::{Msg, MsgOrNone, None, Room};
     Some(match kind {
-        "uj" => ("joined the channel", None),
-        "ul" => ("left the channel", None),
-        "ui" => ("invited {} to the room", Msg),
-        "uir" => ("rejected invitation to room", None),
-        "r" => ("changed room name to {}", Msg),
-        "au" => ("added {}", Msg),
-        "ru" => ("removed {}", Msg),
-        "ut" => ("joined the conversation", None),
-        "rm" => ("message removed", None),
-        "added-user-to-team" => ("added @{} to this team", Msg),
-        "removed-user-from-team" => ("removed @{} from this team", Msg),
-        "ult" => ("left this team", None),
-        "ujt" => ("joined this team", None),
-        "user-converted-to-team" => ("converted {} to a team", Room),
-        "user-converted-to-channel" => ("converted {} to channel", Room),
-        "user-removed-room-from-team" => ("removed {} from this team", Room),
-        "user-deleted-room-from-team" => ("deleted {}", Room),
-        "user-added-room-to-team" => ("added {} to this team", Room),
-        "user-muted" => ("muted {}", Msg),
-        "user-unmuted" => ("unmuted {}", Msg),
-        "user-banned" => ("banned {}", Msg),
-        "user-unbanned" => ("unbanned {}", Msg),
-        "room-archived" => ("archived room", None),
-        "room-unarchived" => ("unarchived room", None),
-        "room-removed-read-only" => ("removed read only permission", None),
-        "room-set-read-only" => ("set room to read only", None),
-        "room-allowed-reacting" => ("allowed reactions", None),
-        "room-disallowed-reacting" => ("disallowed reactions", None),
-        "room_changed_privacy" => ("changed room to {}", Msg),
-        "room_changed_topic" => ("changed room topic to {}", MsgOrNone),
-        "room_changed_avatar" => ("changed room avatar", None),
-        "room_changed_announcement" => ("changed room announcement to: {}", MsgOrNone),
-        "room_changed_description" => ("changed room description to: {}", MsgOrNone),
-        "message_pinned" | "message_pinned_e2e" => ("Pinned a message:", None),
-        "room_e2e_enabled" => ("enabled E2E encryption for this room", None),
-        "room_e2e_disabled" => ("disabled E2E encryption for this room", None),
-        "abac-removed-user-from-room" => ("was removed by ABAC", None),
-        "livechat-started" => ("Chat started", None),
-        "livechat_video_call" => ("New Video Call Request", None),
-        "videoconf" => ("Conference Call", None),
-        "jitsi_call_started" => ("Started a Video Call", None),
-        "user_joined_otr" => ("Has joined OTR chat.", None),
-        "user_requested_otr_key_refresh" => ("Has requested key refresh.", None),
-        "user_key_refreshed_successfully" => ("key refreshed successfully", None),
+        "uj" => (says.joined, None),
+        "ul" => (says.left, None),
+        "ui" => (says.invited, Msg),
+        "uir" => (says.invitation_rejected, None),
+        "r" => (says.room_renamed, Msg),
+        "au" => (says.added, Msg),
+        "ru" => (says.removed, Msg),
+        "ut" => (says.joined_conversation, None),
+        "rm" => (says.message_removed, None),
+        "added-user-to-team" => (says.added_to_team, Msg),
+        "removed-user-from-team" => (says.removed_from_team, Msg),
+        "ult" => (says.left_team, None),
+        "ujt" => (says.joined_team, None),
+        "user-converted-to-team" => (says.converted_to_team, Room),
+        "user-converted-to-channel" => (says.converted_to_channel, Room),
+        "user-removed-room-from-team" => (says.room_removed_from_team, Room),
+        "user-deleted-room-from-team" => (says.room_deleted_from_team, Room),
+        "user-added-room-to-team" => (says.room_added_to_team, Room),
+        "user-muted" => (says.muted, Msg),
+        "user-unmuted" => (says.unmuted, Msg),
+        "user-banned" => (says.banned, Msg),
+        "user-unbanned" => (says.unbanned, Msg),
+        "room-archived" => (says.archived, None),
+        "room-unarchived" => (says.unarchived, None),
+        "room-removed-read-only" => (says.read_only_removed, None),
+        "room-set-read-only" => (says.read_only, None),
+        "room-allowed-reacting" => (says.reactions_allowed, None),
+        "room-disallowed-reacting" => (says.reactions_disallowed, None),
+        "room_changed_privacy" => (says.privacy, Msg),
+        "room_changed_topic" => (says.topic, MsgOrNone),
+        "room_changed_avatar" => (says.avatar, None),
+        "room_changed_announcement" => (says.announcement, MsgOrNone),
+        "room_changed_description" => (says.description, MsgOrNone),
+        "message_pinned" | "message_pinned_e2e" => (says.pinned, None),
+        "room_e2e_enabled" => (says.encryption_enabled, None),
+        "room_e2e_disabled" => (says.encryption_disabled, None),
+        "abac-removed-user-from-room" => (says.removed_by_rules, None),
+        "livechat-started" => (says.chat_started, None),
+        "livechat_video_call" => (says.call_requested, None),
+        "videoconf" => (says.conference, None),
+        "jitsi_call_started" => (says.call_started, None),
+        "user_joined_otr" => (says.otr_joined, None),
+        "user_requested_otr_key_refresh" => (says.otr_refresh_requested, None),
+        "user_key_refreshed_successfully" => (says.otr_refreshed, None),
         _ => return Option::None,
     })
-}
-
-/// Writes `template` with each `{}` replaced by the next parameter. Parameters are data: a `{}` in one stays.
-fn fill(out: &mut String, template: &str, parameters: &[&str]) {
-    let mut parameters = parameters.iter();
-    let mut parts = template.split("{}");
-    out.push_str(parts.next().unwrap_or_default());
-    for part in parts {
-        out.push_str(parameters.next().copied().unwrap_or_default());
-        out.push_str(part);
-    }
 }
 
 fn non_empty(text: Text<'_>) -> Option<Text<'_>> {
@@ -163,8 +154,8 @@ fn comment<'a>(message: &Message<'a>) -> &'a str {
     as_str(non_empty(message.text(Field::Comment)).unwrap_or(message.text(Field::Msg)))
 }
 
-fn hold(message: &Message<'_>, template: &str, out: &mut String) {
-    let comment = non_empty(message.text(Field::Comment)).map_or("No comment provided", as_str);
+fn hold(message: &Message<'_>, template: &str, says: &Sentences, out: &mut String) {
+    let comment = non_empty(message.text(Field::Comment)).map_or(says.no_comment, as_str);
     fill(out, template, &[comment]);
 }
 
@@ -189,7 +180,7 @@ fn name<'a>(doc: Doc<'a>, key: &str) -> &'a str {
     }
 }
 
-fn navigation(message: &Message<'_>, out: &mut String) {
+fn navigation(message: &Message<'_>, says: &Sentences, out: &mut String) {
     let page = document(message, Field::Navigation);
     let title = page
         .at(&["page", "title"])
@@ -199,96 +190,60 @@ fn navigation(message: &Message<'_>, out: &mut String) {
         .at(&["page", "location", "href"])
         .and_then(Value::text)
         .and_then(non_empty);
-    match (title, href) {
-        (Some(title), Some(href)) => fill(
-            out,
-            "New Navigation: {} - {}",
-            &[&title.to_str(), &href.to_str()],
-        ),
-        (Some(only), None) | (None, Some(only)) => {
-            fill(out, "New Navigation: {}", &[&only.to_str()]);
-        }
-        (None, None) => fill(
-            out,
-            "New Navigation: {}",
-            &[&message.text(Field::Msg).to_str()],
-        ),
+    if let (Some(title), Some(href)) = (title, href) {
+        let parameters = [&*title.to_str(), &*href.to_str()];
+        fill(out, says.navigation_titled, &parameters);
+    } else {
+        let only = title.or(href).unwrap_or(message.text(Field::Msg));
+        fill(out, says.navigation, &[&only.to_str()]);
     }
 }
 
-fn transfer(message: &Message<'_>, out: &mut String) {
+fn transfer(message: &Message<'_>, says: &Sentences, out: &mut String) {
     let moved = document(message, Field::TransferData);
     let from = name(moved, "transferredBy");
+    let to = name(moved, "transferredTo");
     let comment = moved.text("comment").map_or("", as_str);
-    out.push_str("New Chat Transfer: ");
-    let commented = match moved.text("scope").map_or("", as_str) {
-        "agent" => {
-            fill(
-                out,
-                "{} transferred the chat to {}",
-                &[from, name(moved, "transferredTo")],
-            );
-            true
-        }
-        "department" => {
-            let to = name(moved, "nextDepartment");
-            fill(
-                out,
-                "{} transferred the chat to the department {}",
-                &[from, to],
-            );
-            true
-        }
-        "queue" => {
-            fill(out, "{} returned the chat to the queue", &[from]);
-            true
-        }
+    match moved.text("scope").map_or("", as_str) {
+        // There the comment is the number of seconds.
         "autoTransferUnansweredChatsToAgent" => {
-            let to = name(moved, "transferredTo");
-            let text = "{} transferred the chat to {} since it was unanswered for {} seconds";
-            fill(out, text, &[from, to, comment]);
-            false
+            return fill(out, says.moved_unanswered, &[from, to, comment]);
         }
         "autoTransferUnansweredChatsToQueue" => {
-            let text = "{} returned the chat to the queue since it was unanswered for {} seconds";
-            fill(out, text, &[from, comment]);
-            false
+            return fill(out, says.queued_unanswered, &[from, comment]);
         }
-        scope => {
-            fill(out, "{} transferred the chat ({})", &[from, scope]);
-            true
+        "agent" => fill(out, says.moved_to_agent, &[from, to]),
+        "department" => {
+            let to = name(moved, "nextDepartment");
+            fill(out, says.moved_to_department, &[from, to]);
         }
-    };
-    if commented && !comment.is_empty() {
-        fill(out, " with a comment: {}", &[comment]);
+        "queue" => fill(out, says.moved_to_queue, &[from]),
+        scope => fill(out, says.moved, &[from, scope]),
+    }
+    if !comment.is_empty() {
+        fill(out, says.moved_with, &[comment]);
     }
 }
 
-fn fallback(message: &Message<'_>, out: &mut String) {
+fn fallback(message: &Message<'_>, says: &Sentences, out: &mut String) {
     let moved = document(message, Field::TransferData);
-    fill(
-        out,
-        "Transferred to fallback department: The original department ( {} ) doesn't have online agents. \
-         Chat succesfully transferred to {}",
-        &[name(moved, "prevDepartment"), name(moved, "department")],
-    );
+    let departments = [name(moved, "prevDepartment"), name(moved, "department")];
+    fill(out, says.moved_to_fallback, &departments);
 }
 
-fn transcript(message: &Message<'_>, out: &mut String) {
+fn transcript(message: &Message<'_>, says: &Sentences, out: &mut String) {
     let request = document(message, Field::RequestData);
-    out.push_str("Chat transcript sent: ");
     let guest = name(request, "visitor");
     if request.text("type") == Some(Text(b"visitor")) {
-        fill(out, "{} requested the chat transcript", &[guest]);
+        fill(out, says.transcript_requested, &[guest]);
     } else {
-        let agent = name(request, "user");
-        fill(out, "{} sent the chat transcript to {}", &[agent, guest]);
+        fill(out, says.transcript_sent, &[name(request, "user"), guest]);
     }
 }
 
-fn priority(message: &Message<'_>, out: &mut String) {
+fn priority(message: &Message<'_>, says: &Sentences, out: &mut String) {
     let (user, priority) = match message.get(Field::PriorityData).and_then(Value::document) {
-        None => ("Unknown User", "Without priority"),
+        None => (says.unknown_user, says.no_priority),
         Some(change) => {
             let priority = change.get("priority").and_then(Value::document);
             let named = priority.and_then(|doc| {
@@ -296,39 +251,38 @@ fn priority(message: &Message<'_>, out: &mut String) {
                     .into_iter()
                     .find_map(|key| doc.text(key).and_then(non_empty))
             });
-            (definer(change), named.map_or("Unprioritized", as_str))
+            let named = named.map_or(says.unprioritized, as_str);
+            (definer(change, says), named)
         }
     };
-    let text = "Priority changed: {} changed the priority to {}";
-    fill(out, text, &[user, priority]);
+    fill(out, says.priority_changed, &[user, priority]);
 }
 
-fn service_level(message: &Message<'_>, out: &mut String) {
+fn service_level(message: &Message<'_>, says: &Sentences, out: &mut String) {
     let change = document(message, Field::SlaData);
-    let sla = change
+    let level = change
         .at(&["sla", "name"])
         .and_then(Value::text)
         .and_then(non_empty);
-    let text = "SLA Policy changed: {} changed the SLA Policy to {}";
+    let level = level.map_or(says.no_service_level, as_str);
     fill(
         out,
-        text,
-        &[definer(change), sla.map_or("Without SLA", as_str)],
+        says.service_level_changed,
+        &[definer(change, says), level],
     );
 }
 
-fn definer(change: Doc<'_>) -> &str {
+fn definer<'a>(change: Doc<'a>, says: &Sentences) -> &'a str {
     change
         .at(&["definedBy", "username"])
         .and_then(Value::text)
         .and_then(non_empty)
-        .map_or("Unknown User", as_str)
+        .map_or(says.unknown_user, as_str)
 }
 
-fn call(message: &Message<'_>, out: &mut String) {
-    use std::fmt::Write;
+fn call(message: &Message<'_>, says: &Sentences, out: &mut String) {
     if message.text(Field::Msg) == Text(b"declined") {
-        out.push_str("Call Declined by Contact.");
+        out.push_str(says.call_declined);
         return;
     }
     let end = message.get(Field::WebRtcCallEndTs).and_then(Value::millis);
@@ -336,16 +290,12 @@ fn call(message: &Message<'_>, out: &mut String) {
         Some((end, lasted)) => {
             let (minute, second) = (end.div_euclid(60_000), lasted / 1000);
             let (hour, minute) = (minute.div_euclid(60).rem_euclid(24), minute.rem_euclid(60));
-            // Writing to a string cannot fail.
-            let _ = write!(
-                out,
-                "Call ended at {hour:02}:{minute:02} UTC - Lasted {:02}:{:02}:{:02}",
-                second / 3600,
-                second / 60 % 60,
-                second % 60
-            );
+            let at = format!("{hour:02}:{minute:02}");
+            let (hours, minutes, seconds) = (second / 3600, second / 60 % 60, second % 60);
+            let lasted = format!("{hours:02}:{minutes:02}:{seconds:02}");
+            fill(out, says.call_ended_at, &[&at, &lasted]);
         }
-        None => out.push_str("Call ended"),
+        None => out.push_str(says.call_ended),
     }
 }
 
@@ -357,7 +307,8 @@ mod tests {
     fn check(doc: &Document, kind: Sentence, expected: &str) {
         let bytes = doc.to_vec().unwrap();
         let mut out = String::new();
-        assert_eq!(sentence(&Message::read(&bytes), &mut out), kind, "{doc}");
+        let found = sentence(&Message::read(&bytes), &Sentences::ENGLISH, &mut out);
+        assert_eq!(found, kind, "{doc}");
         assert_eq!(out, expected, "{doc}");
     }
 
@@ -479,6 +430,101 @@ mod tests {
             Sentence::Written,
             "removed bob as owner",
         );
+    }
+
+    #[test]
+    fn sentences_are_said_in_every_language() {
+        let says = [
+            Sentences::ENGLISH,
+            Sentences::GERMAN,
+            Sentences::FRENCH,
+            Sentences::SPANISH,
+            Sentences::PORTUGUESE,
+            Sentences::RUSSIAN,
+            Sentences::JAPANESE,
+            Sentences::CHINESE,
+        ];
+        let calls = doc! {"t": "livechat_webrtc_video_call", "ts": ::bson::DateTime::from_millis(0), "webRtcCallEndTs": ::bson::DateTime::from_millis(3_725_000)};
+        let moved = doc! {"t": "livechat_transfer_history", "transferData": {"transferredBy": "{}", "scope": "agent", "transferredTo": "bob", "comment": "c"}};
+        let table = [
+            (
+                doc! {"t": "au", "msg": "{}"},
+                [
+                    "added {}",
+                    "hat {} hinzugefügt",
+                    "a ajouté {}",
+                    "ha añadido a {}",
+                    "adicionou {}",
+                    "добавляет {}",
+                    "{} さんを追加しました",
+                    "添加了 {}",
+                ],
+            ),
+            (
+                doc! {"t": "room_changed_topic", "msg": ""},
+                [
+                    "changed room topic to (none)",
+                    "hat das Thema des Raums geändert: (ohne)",
+                    "a changé le sujet du salon\u{a0}: (aucun)",
+                    "ha cambiado el tema de la sala: (ninguno)",
+                    "mudou o tópico da sala para: (nenhum)",
+                    "меняет тему комнаты: (нет)",
+                    "ルームのトピックを変更しました：（なし）",
+                    "将聊天室主题改为：（无）",
+                ],
+            ),
+            (
+                doc! {"t": "subscription-role-added", "msg": "bob", "role": "owner"},
+                [
+                    "set bob as owner",
+                    "hat bob diese Rolle gegeben: owner",
+                    "a donné à bob le rôle\u{a0}: owner",
+                    "ha dado a bob el rol: owner",
+                    "definiu bob como owner",
+                    "назначает bob роль: owner",
+                    "bob さんにロールを付与しました：owner",
+                    "将 bob 设为 owner",
+                ],
+            ),
+            (
+                calls,
+                [
+                    "Call ended at 01:02 UTC - Lasted 01:02:05",
+                    "Anruf beendet um 01:02 UTC – Dauer 01:02:05",
+                    "Appel terminé à 01:02 UTC – Durée 01:02:05",
+                    "Llamada finalizada a las 01:02 UTC – Duración: 01:02:05",
+                    "Chamada encerrada às 01:02 UTC – Duração: 01:02:05",
+                    "Звонок завершён в 01:02 UTC – длительность 01:02:05",
+                    "通話終了 01:02 UTC – 通話時間 01:02:05",
+                    "通话于 01:02 UTC 结束 – 时长 01:02:05",
+                ],
+            ),
+            (
+                moved,
+                [
+                    "New Chat Transfer: {} transferred the chat to bob with a comment: c",
+                    "Chat weitergeleitet: {} hat den Chat an bob übergeben, mit dem Kommentar: c",
+                    "Conversation transférée\u{a0}: {} a transféré la conversation à bob, avec le commentaire\u{a0}: c",
+                    "Chat transferido: {} ha transferido el chat a bob, con el comentario: c",
+                    "Conversa transferida: {} transferiu a conversa para bob, com o comentário: c",
+                    "Чат передан: {} передаёт чат bob, с комментарием: c",
+                    "チャットの転送：{} さんがチャットを bob さんに転送しました、コメント：c",
+                    "聊天转接：{} 将聊天转接给 bob，备注：c",
+                ],
+            ),
+        ];
+        for (doc, expected) in table {
+            let bytes = doc.to_vec().unwrap();
+            for (says, expected) in says.iter().zip(expected) {
+                let mut out = String::new();
+                let found = sentence(&Message::read(&bytes), says, &mut out);
+                assert_eq!(
+                    (found, out.as_str()),
+                    (Sentence::Written, expected),
+                    "{doc}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The words of pages, by language: a file for each, complete because the compiler asks for every text.
 //!
 //! To add a language, copy `texts/en.rs`, translate it, name it in `ALL` and give it a [`Locale`](crate::locale::Locale).
-//! What a workspace holds stays as it is; sentences of system messages and reasons of missing files are English, and their
-//! elements say so.
+//! What a workspace holds stays as it is; why a file is missing is said as in the manifest, in English, and its element says
+//! so.
 
 mod de;
 mod en;
@@ -11,7 +11,10 @@ mod fr;
 mod ja;
 mod pt_br;
 mod ru;
+mod sentences;
 mod zh;
+
+pub use sentences::Sentences;
 
 use crate::room::RoomInfo;
 
@@ -165,6 +168,8 @@ pub struct Texts {
     pub show_spoiler: &'static str,
     pub done: &'static str,
     pub to_do: &'static str,
+    /// Those of system messages.
+    pub sentences: Sentences,
     /// Those of the script and of the search.
     pub script: ScriptTexts,
 }
@@ -266,6 +271,12 @@ pub(crate) fn gap(text: &'static str) -> (&'static str, &'static str) {
 /// `template` with its `{}` replaced, once, by texts in order.
 pub fn filled(template: &str, texts: &[&str]) -> String {
     let mut out = String::with_capacity(template.len() + 32);
+    fill(&mut out, template, texts);
+    out
+}
+
+/// Appends what [`filled`] makes. What is filled in is looked at no more: a `{}` in it stays.
+pub(crate) fn fill(out: &mut String, template: &str, texts: &[&str]) {
     let mut texts = texts.iter();
     for (index, piece) in template.split("{}").enumerate() {
         if index > 0 {
@@ -273,7 +284,6 @@ pub fn filled(template: &str, texts: &[&str]) -> String {
         }
         out.push_str(piece);
     }
-    out
 }
 
 /// One of two forms: the first for exactly one.
@@ -310,7 +320,7 @@ mod tests {
     #[test]
     fn every_language_fills_in_the_same_things() {
         let english = all(&ALL[0]);
-        assert!(english.len() > 120, "{english:?}");
+        assert!(english.len() > 200, "{english:?}");
         for texts in &ALL[1..] {
             let own = all(texts);
             assert_eq!(own.len(), english.len(), "{}", texts.code);

@@ -1,6 +1,7 @@
 //! German.
 
 use transcript::mail::Labels;
+use transcript::texts::Sentences;
 
 use super::Texts;
 
@@ -87,5 +88,6 @@ pub(super) const TEXTS: Texts = Texts {
         too_large: "nicht angehängt, zu groß für eine E-Mail",
         not_attached: "nicht angehängt",
         missing: "fehlt: {}",
+        sentences: &Sentences::GERMAN,
     },
 };

@@ -1,6 +1,7 @@
 //! Spanish.
 
 use transcript::mail::Labels;
+use transcript::texts::Sentences;
 
 use super::Texts;
 
@@ -87,5 +88,6 @@ pub(super) const TEXTS: Texts = Texts {
         too_large: "no adjunto, demasiado grande para un correo",
         not_attached: "no adjunto",
         missing: "falta: {}",
+        sentences: &Sentences::SPANISH,
     },
 };

@@ -1,6 +1,7 @@
 //! French.
 
 use transcript::mail::Labels;
+use transcript::texts::Sentences;
 
 use super::Texts;
 
@@ -87,5 +88,6 @@ pub(super) const TEXTS: Texts = Texts {
         too_large: "non joint, trop volumineux pour un courriel",
         not_attached: "non joint",
         missing: "manquant : {}",
+        sentences: &Sentences::FRENCH,
     },
 };

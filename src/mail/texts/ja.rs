@@ -1,6 +1,7 @@
 //! Japanese.
 
 use transcript::mail::Labels;
+use transcript::texts::Sentences;
 
 use super::Texts;
 
@@ -87,5 +88,6 @@ pub(super) const TEXTS: Texts = Texts {
         too_large: "メールには大きすぎるため添付なし",
         not_attached: "添付なし",
         missing: "見つかりません：{}",
+        sentences: &Sentences::JAPANESE,
     },
 };

@@ -1,6 +1,7 @@
 //! Portuguese of Brazil.
 
 use transcript::mail::Labels;
+use transcript::texts::Sentences;
 
 use super::Texts;
 
@@ -87,5 +88,6 @@ pub(super) const TEXTS: Texts = Texts {
         too_large: "não anexado, grande demais para um e-mail",
         not_attached: "não anexado",
         missing: "ausente: {}",
+        sentences: &Sentences::PORTUGUESE,
     },
 };

@@ -1,6 +1,7 @@
 //! Russian.
 
 use transcript::mail::Labels;
+use transcript::texts::Sentences;
 
 use super::Texts;
 
@@ -87,5 +88,6 @@ pub(super) const TEXTS: Texts = Texts {
         too_large: "не приложен, слишком велик для письма",
         not_attached: "не приложен",
         missing: "отсутствует: {}",
+        sentences: &Sentences::RUSSIAN,
     },
 };

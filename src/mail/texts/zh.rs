@@ -1,6 +1,7 @@
 //! Chinese.
 
 use transcript::mail::Labels;
+use transcript::texts::Sentences;
 
 use super::Texts;
 
@@ -81,5 +82,6 @@ pub(super) const TEXTS: Texts = Texts {
         too_large: "对邮件过大，未附上",
         not_attached: "未附上",
         missing: "缺失：{}",
+        sentences: &Sentences::CHINESE,
     },
 };

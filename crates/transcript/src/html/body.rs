@@ -69,7 +69,7 @@ impl<O: Output> Body<'_, O> {
         history: &[Message<'_>],
     ) -> Result<(), O::Error> {
         self.html.text.clear();
-        let kind = sentence(message, &mut self.html.text);
+        let kind = sentence(message, &self.html.words.sentences, &mut self.html.text);
         if kind == Sentence::Unknown {
             self.anomalies.add(Anomaly::UnknownType);
         }

@@ -21,7 +21,7 @@ const SOME: u64 = 5;
 /// says nothing.
 pub fn excerpt(message: &Message<'_>, words: &Texts, plain: &mut Plain, text: &mut String) {
     text.clear();
-    match system::sentence(message, text) {
+    match system::sentence(message, &words.sentences, text) {
         Sentence::Written => {}
         Sentence::Own if message.kind() == Some(Text(b"e2e")) => {
             text.push_str(words.sealed);

@@ -4,18 +4,26 @@ use crate::bson::{Doc, Text, Value};
 use crate::markup::Plain;
 use crate::message::{Field, Message, Visibility};
 use crate::system::{Sentence, sentence};
+use crate::texts::Sentences;
 
 /// Texts within blocks are followed this deep.
 const DEPTH: usize = 8;
 
 /// Writes everything in a message that is to be found, a line for each piece, without marks. `said` is the message's own
-/// text as [`crate::markup::plain`] writes it, which who has shown the message knows; `plain` reads its others. Nothing of encrypted messages, which hold
+/// text as [`crate::markup::plain`] writes it, which who has shown the message knows; `says` are the sentences that stand on the
+/// page, and `plain` reads its other texts. Nothing of encrypted messages, which hold
 /// no words, and of old versions, whose message has its own; quotes are found where they were said.
-pub fn visible(message: &Message<'_>, said: &str, plain: &mut Plain, out: &mut String) {
+pub fn visible(
+    message: &Message<'_>,
+    said: &str,
+    says: &Sentences,
+    plain: &mut Plain,
+    out: &mut String,
+) {
     if message.visibility() == Visibility::History || message.text(Field::T).0 == b"e2e" {
         return;
     }
-    match sentence(message, out) {
+    match sentence(message, says, out) {
         Sentence::Written => {}
         Sentence::Own => line(out, message.get(Field::Msg)),
         Sentence::Ordinary | Sentence::Bare | Sentence::Unknown => {
@@ -225,7 +233,7 @@ mod tests {
             let (mut out, mut said) = (String::new(), String::new());
             let mut plain = Plain::default();
             plain.message(&message, &mut said);
-            visible(&message, &said, &mut plain, &mut out);
+            visible(&message, &said, &Sentences::ENGLISH, &mut plain, &mut out);
             assert_eq!(out, *expected, "{doc}");
         }
     }

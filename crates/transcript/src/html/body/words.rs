@@ -31,12 +31,7 @@ impl<O: Output> Body<'_, O> {
         self.html.said.clear();
         match kind {
             Sentence::Written => {
-                // Sentences are English, whatever the page is.
-                self.markup(if self.html.words.code == "en" {
-                    "<div class=\"text\" dir=\"auto\">"
-                } else {
-                    "<div class=\"text\" dir=\"auto\" lang=\"en\">"
-                });
+                self.markup("<div class=\"text\" dir=\"auto\">");
                 let (shown, left) = cut(self.html.text.as_bytes(), LONGEST);
                 escape::lines(&mut self.html.out, shown);
                 self.left_out(left);
