@@ -117,7 +117,7 @@ pub(super) async fn run(app: App, options: DemoOptions) -> anyhow::Result<ExitCo
             zone: TimeZone::UTC,
             locale: Locale::default(),
             style: None,
-            exported_by: operator(),
+            exported_by: Some(operator()),
             level: DEFAULT_LEVEL,
             threads: cores(),
             exported_at: app.clock.now(),

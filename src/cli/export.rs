@@ -181,7 +181,7 @@ pub(super) async fn run(app: App, options: ExportOptions) -> anyhow::Result<Exit
         zone: zone.unwrap_or(TimeZone::UTC),
         locale: locale.unwrap_or_default(),
         style,
-        exported_by: options.by.or_else(operator),
+        exported_by: Some(options.by.unwrap_or_else(operator)),
         level: options.level,
         threads: options.threads.map_or_else(cores, usize::from),
         exported_at: app.clock.now(),
@@ -346,12 +346,27 @@ fn read_style(path: &Path) -> anyhow::Result<String> {
     style::read(path).with_context(|| format!("--style {}", path.display()))
 }
 
-/// Who runs the command, as the system's environment says.
-pub(super) fn operator() -> Option<String> {
+/// Who runs the command, as the environment says, else the system: services and containers often have no such variables.
+pub(super) fn operator() -> String {
     ["USER", "LOGNAME"]
         .into_iter()
         .filter_map(|name| std::env::var(name).ok())
         .find(|name| !name.is_empty())
+        .unwrap_or_else(|| {
+            let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+            account(&accounts, rustix::process::getuid().as_raw())
+        })
+}
+
+/// The name of the account with this number among those of the machine; the number when it is none of them.
+fn account(accounts: &str, uid: u32) -> String {
+    let number = uid.to_string();
+    let name = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1)? == number).then_some(name)
+    });
+    name.map_or_else(|| format!("uid {number}"), str::to_owned)
 }
 
 /// The one room that the user means.
@@ -561,5 +576,19 @@ impl Display {
         );
         // Errors of standard error have nowhere to be told.
         let _ = io::stderr().flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::account;
+
+    #[test]
+    fn an_account_has_its_name_and_one_without_has_its_number() {
+        let accounts = "root:x:0:0:root:/root:/bin/sh\n:x:7:\nbroken\nann:x:1000:1000::/home/ann:\nbob:x:1000:\n";
+        for (uid, expected) in [(0, "root"), (1000, "ann"), (7, "uid 7"), (100, "uid 100")] {
+            assert_eq!(account(accounts, uid), expected);
+        }
+        assert_eq!(account("", 0), "uid 0");
     }
 }
