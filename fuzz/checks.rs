@@ -14,7 +14,7 @@ use transcript::bson::{Doc, Text, Value, id_text};
 use transcript::html::{ExportInfo, PagedHtml};
 use transcript::json::JsonLines;
 use transcript::locale::Locale;
-use transcript::markup::{self, Markup, Node, Options};
+use transcript::markup::{self, Markup, Node, Options, Spoilers};
 use transcript::message::{Field, Message};
 use transcript::names;
 use transcript::output::{FilePlace, Output, Reply, Thread};
@@ -172,7 +172,7 @@ fn check_nodes(markup: &Markup) {
     }
     assert!(open.is_empty(), "{open:?} does not end");
     let mut out = String::new();
-    markup::plain(markup, &mut out);
+    markup::plain(markup, Spoilers::Told, &mut out);
 }
 
 /// A message: reading and rendering never panic, and what is rendered is one line of text.
@@ -376,7 +376,7 @@ fn check_attributes(mut rest: &str) {
 fn searched(message: &Message<'_>) {
     let mut text = String::new();
     let (mut plain, mut said) = (markup::Plain::default(), String::new());
-    plain.message(message, &mut said);
+    plain.message(message, Spoilers::Told, &mut said);
     search::visible(message, &said, &Sentences::ENGLISH, &mut plain, &mut text);
     let Ok(()) = search::Folder::default().words(&text, |word| {
         let word = std::str::from_utf8(word).expect("words are UTF-8");

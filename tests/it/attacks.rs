@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use bson::spec::BinarySubtype;
-use bson::{Binary, Bson, Document, doc};
+use bson::{Binary, Bson, DateTime, Document, doc};
 
 use crate::support::attacks;
 use crate::support::cli::{entries, manifest, run, text};
@@ -182,6 +182,78 @@ fn unpack(contents: &BTreeMap<String, Vec<u8>>, directory: &Path) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
+}
+
+#[test]
+fn nothing_is_painted_over_another_message_or_out_of_the_page() {
+    let quote = |inner: Document, number: i32| {
+        doc! {
+            "text": format!("level {number} in a few words"), "author_name": "somebody",
+            "message_link": format!("https://chat.example.org/channel/x?msg=q{number}"),
+            "ts": DateTime::from_millis(0), "attachments": [inner],
+        }
+    };
+    let quotes = (0..9).fold(doc! {"text": "the last words of all"}, quote);
+    let words =
+        doc! {"type": "PARAGRAPH", "value": [{"type": "PLAIN_TEXT", "value": "some words"}]};
+    let within = |kind: &str, item: Option<Document>| {
+        (0..30).fold(words.clone(), |inner, _| {
+            let parts: Vec<Document> = item.iter().cloned().chain([inner]).collect();
+            doc! {"type": kind, "value": parts}
+        })
+    };
+    let item = doc! {"type": "LIST_ITEM", "value": [{"type": "PLAIN_TEXT", "value": "item"}]};
+    let marks = format!("Z{} y{}", "\u{301}".repeat(400), "\u{316}".repeat(400));
+    let mut dump = DumpBuilder::new();
+    dump.add(
+        "rocketchat_room",
+        &doc! {"_id": "BOUNDS", "t": "c", "name": "bounds", "fname": "x".repeat(20_000), "topic": &marks},
+    );
+    for (number, (id, message)) in (0..).zip([
+        ("numbers", doc! {"msg": "98. a\n99. b"}),
+        ("years", doc! {"msg": "2024. a\n2025. b"}),
+        ("quotes", doc! {"msg": "x", "attachments": [quotes]}),
+        ("quoted", doc! {"msg": "x", "md": [within("QUOTE", None)]}),
+        (
+            "listed",
+            doc! {"msg": "x", "md": [within("UNORDERED_LIST", Some(item))]},
+        ),
+        (
+            "code",
+            doc! {"msg": format!("```{}\n{}\n```", "l".repeat(2_000), "x".repeat(2_000))},
+        ),
+        ("above", doc! {"msg": "what is above"}),
+        ("stacked", doc! {"msg": marks}),
+        ("below", doc! {"msg": "what is below"}),
+    ]) {
+        let mut all = doc! {
+            "_id": id, "rid": "BOUNDS", "ts": DateTime::from_millis(number),
+            "u": {"_id": id, "username": id},
+        };
+        all.extend(message);
+        dump.add("rocketchat_message", &all);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let dump = dump.write(Form::Directory, directory.path());
+    let zip = directory.path().join("out.zip");
+    let workspace = format!("dump:{}", text(&dump));
+    let ran = run(&[
+        "export",
+        "--workspace",
+        &workspace,
+        "--room",
+        "BOUNDS",
+        "--format",
+        "html",
+        "--no-search",
+        "-o",
+        text(&zip),
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let page = directory.path().join("BOUNDS.html");
+    fs::write(&page, &entries(&zip)["BOUNDS.html"]).unwrap();
+    let found = browsed("bounds.mjs", &page);
+    assert_eq!(found, serde_json::json!({"faults": [], "measured": 6}));
 }
 
 /// What a program of the browser says about an unpacked export.

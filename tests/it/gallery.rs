@@ -314,8 +314,19 @@ fn what_is_too_much_for_a_page_is_cut_with_a_mark() {
     let mut dump = crate::support::dump::DumpBuilder::new();
     dump.add(
         "rocketchat_room",
-        &bson::doc! {"_id": "BIG", "t": "c", "name": "big"},
+        &bson::doc! {"_id": "BIG", "t": "c", "name": "big", "fname": "r".repeat(20_000), "topic": "t".repeat(20_000)},
     );
+    // A thread with a page of its own, by somebody with a long name.
+    for number in 0..60 {
+        let mut message = bson::doc! {
+            "_id": format!("t{number}"), "rid": "BIG", "ts": bson::DateTime::from_millis(number), "msg": "x",
+            "u": {"_id": "b", "username": "b", "name": "n".repeat(1_000)},
+        };
+        if number > 0 {
+            message.insert("tmid", "t0");
+        }
+        dump.add("rocketchat_message", &message);
+    }
     for (number, more) in [
         bson::doc! {"msg": &long, "alias": "n".repeat(1_000)},
         bson::doc! {"msg": "", "attachments": vec![attachment; 250]},
@@ -365,7 +376,14 @@ fn what_is_too_much_for_a_page_is_cut_with_a_mark() {
         "{}",
         long.len()
     );
-    assert!(!pages.contains(&"n".repeat(201)) && pages.contains(&"n".repeat(200)));
+    for letter in ["n", "r"] {
+        let (shown, too_long) = (letter.repeat(200) + "…", letter.repeat(201));
+        assert!(pages.contains(&shown) && !pages.contains(&too_long));
+    }
+    assert!(pages.contains("tt…</div>") && !pages.contains(&"t".repeat(2_049)));
+    assert!(
+        contents.contains_key("BIG-thread-1.html") && contents.contains_key("BIG-calendar.html")
+    );
     let anomalies = manifest(&contents)["anomalies"].to_string();
     assert!(anomalies.contains("too-much-for-a-page"), "{anomalies}");
 }

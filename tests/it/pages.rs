@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bson::{Bson, DateTime, Document, doc};
 
-use crate::support::cli::{entries, is_page, run, text};
+use crate::support::cli::{command, entries, is_page, ran, run, text};
 use crate::support::dump::{DumpBuilder, Form};
 use crate::support::server::{ADMIN, Server, changed_home};
 
@@ -255,6 +255,135 @@ fn a_long_thread_has_a_page_of_its_own() {
 }
 
 #[test]
+fn every_message_on_the_page_of_a_thread_leads_to_its_place_in_the_room_before_it_says_anything() {
+    let mut messages = vec![message("root", START, "begun")];
+    messages.extend((0..60_i64).map(|number| {
+        let id = format!("r{number:04}");
+        reply(&id, START + number * HOUR, "replied", "root", "bob")
+    }));
+    let pages = pages(&messages, &[]);
+    let thread = &pages[&format!("{ROOM}-thread-1.html")];
+    for message in &messages {
+        let id = message.get_str("_id").unwrap();
+        let article = article(thread, id);
+        let place = format!("href=\"{ROOM}.html#m-{id}\">In the room");
+        let (before, after) = article.split_once(&place).unwrap();
+        assert!(
+            !before.contains("class=\"text") && !after.contains("In the room"),
+            "{article}"
+        );
+    }
+}
+
+#[test]
+fn spoilers_are_covered_wherever_a_message_is_shown_in_short() {
+    let mut messages = vec![
+        message("short", START, "it was ||the gardener||"),
+        message("root", START, "it was ||the butler||"),
+    ];
+    for number in 0..60_i64 {
+        let id = format!("r{number:04}");
+        messages.push(reply(
+            &id,
+            START + number * HOUR,
+            "no, ||the cook||!",
+            "root",
+            "bob",
+        ));
+    }
+    messages.push(reply("s", START + HOUR, "||the maid||", "short", "bob"));
+    let pages = pages(&messages, &[]);
+    for (name, page) in &pages {
+        // Where it was said it is there, until somebody asks for it hidden.
+        let mut rest = page.clone();
+        for who in ["gardener", "butler", "cook", "maid"] {
+            rest = rest.replace(&format!("\"><span>the {who}</span></label>"), "");
+            assert!(!rest.contains(who), "{name}: {who}");
+        }
+    }
+    let thread = &pages[&format!("{ROOM}-thread-1.html")];
+    assert!(thread.contains("<title>Thread: it was ███ · paged</title>"));
+    assert!(thread.contains("<h1 dir=\"auto\">it was ███</h1>"));
+    let entry = &pages[&format!("{ROOM}.html")];
+    assert!(article(entry, "root").contains("<span dir=\"auto\">no, ███!</span>"));
+    assert!(article(entry, "s").contains("<q dir=\"auto\">it was ███</q>"));
+}
+
+#[test]
+fn what_people_typed_is_shown_where_a_list_or_a_link_would_hide_it() {
+    let blank = "\u{200b}\u{202e}\u{3164}";
+    let cases = [
+        (
+            "9. a\n99. b",
+            "<ol><li value=\"9\">a</li><li value=\"99\">b</li></ol>",
+        ),
+        (
+            "2024. a\n1. b",
+            "<ol class=\"typed\"><li>2024. a</li><li>1. b</li></ol>",
+        ),
+        (
+            &format!("[{blank}](https://evil.test/a)"),
+            "noreferrer\">https://evil.test/a</a>",
+        ),
+        (
+            &format!("[*{blank}*](https://evil.test/b)"),
+            "noreferrer\">https://evil.test/b</a>",
+        ),
+        (
+            "[*seen*](https://x.org/c)",
+            "noreferrer\"><strong>seen</strong></a>",
+        ),
+        (
+            &format!("```{}\ncode\n```", "l".repeat(41)),
+            &format!("data-language=\"{}…\">", "l".repeat(40)),
+        ),
+    ];
+    let mut messages: Vec<_> = (0..)
+        .zip(&cases)
+        .map(|(number, (typed, _))| message(&format!("m{number}"), START + number, typed))
+        .collect();
+    let attached = doc! {"title": blank, "title_link": "https://evil.test/d", "text": "x"};
+    messages.push(message("attached", START + HOUR, ""));
+    messages
+        .last_mut()
+        .unwrap()
+        .insert("attachments", [attached]);
+    let pages = pages(&messages, &[]);
+    let entry = &pages[&format!("{ROOM}.html")];
+    for (number, (typed, expected)) in cases.iter().enumerate() {
+        let article = article(entry, &format!("m{number}"));
+        assert!(article.contains(expected), "{typed:?}: {article}");
+    }
+    assert!(article(entry, "attached").contains("\">https://evil.test/d</a>"));
+}
+
+#[test]
+fn instants_that_no_calendar_has_stand_under_no_day() {
+    let messages = [
+        message("forty-four", -63_549_360_000_000, "before the year 0"),
+        message("today", START, "hello"),
+        message("far", 6_248_223_600_000_000, "in the year 200000"),
+    ];
+    let pages = pages(&messages, &[]);
+    let entry = &pages[&format!("{ROOM}.html")];
+    let (first, rest) = entry
+        .split_once("<h2 class=\"day\" id=\"d-2024-03-01\">")
+        .unwrap();
+    assert!(
+        !first.contains("<h2")
+            && article(first, "forty-four")
+                .contains("<span title=\"-63549360000000 ms\">no time</span></a>")
+    );
+    let (today, last) = rest.split_once("<h2 class=\"day\">no time</h2>").unwrap();
+    assert!(today.contains("id=\"m-today\"") && !last.contains("<h2"));
+    assert!(
+        article(last, "far").contains("<span title=\"6248223600000000 ms\">no time</span></a>")
+    );
+    let calendar = &pages[&format!("{ROOM}-calendar.html")];
+    assert_eq!(calendar.matches("<h2 class=\"year\">").count(), 1);
+}
+
+#[test]
 fn a_page_may_end_within_a_millisecond() {
     for (messages, per_instant) in [(2_500_i64, 3_i64), (2_500, 1_000_000)] {
         let mut all: Vec<_> = (0..messages)
@@ -425,6 +554,31 @@ fn the_entry_page_says_what_the_export_is() {
         !policy.contains("unsafe") && policy.starts_with("default-src 'none';"),
         "{policy}"
     );
+
+    // Where nobody says who exports, the machine does.
+    let account = std::process::Command::new("id")
+        .arg("-un")
+        .output()
+        .unwrap();
+    let account = String::from_utf8(account.stdout).unwrap();
+    let dump = DumpBuilder::new()
+        .add(
+            "rocketchat_room",
+            &doc! {"_id": ROOM, "t": "c", "name": "r"},
+        )
+        .write(Form::Directory, directory.path());
+    let zip = directory.path().join("by.zip");
+    let workspace = format!("dump:{}", text(&dump));
+    let ran = ran(
+        command(&["export", "--workspace", &workspace, "--room", ROOM])
+            .args(["--format", "html", "-o", text(&zip)])
+            .env_remove("USER")
+            .env_remove("LOGNAME"),
+    );
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let entry = String::from_utf8(entries(&zip)[&format!("{ROOM}.html")].clone()).unwrap();
+    let by = format!("<dt>By</dt><dd dir=\"auto\">{}</dd>", account.trim());
+    assert!(entry.contains(&by), "{by}");
 
     std::fs::write(&sheet, "</style><script>alert(1)</script>").unwrap();
     for (option, value, reason) in [

@@ -209,10 +209,9 @@ impl PagedHtml {
         history: &[Message<'_>],
         out: &mut O,
     ) -> Result<Anomalies, O::Error> {
-        if let Some(local) = local
-            && self.day != Some(local.day)
-        {
-            self.day = Some(local.day);
+        let day = local.map(|local| local.day);
+        if self.day != day {
+            self.day = day;
             self.group.author.clear();
             page::day(self, local);
         }
@@ -449,7 +448,12 @@ impl PagedHtml {
             escape::link(&mut self.out, &name);
         }
         self.out.extend_from_slice(b"#m-");
-        escape::link(&mut self.out, id);
+        escape::fragment(&mut self.out, id);
+    }
+
+    /// Writes the name of the room.
+    fn room(&mut self) {
+        escape::name(&mut self.out, self.info.room.title.as_bytes());
     }
 
     /// Writes a text of ours.

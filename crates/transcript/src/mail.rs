@@ -10,7 +10,7 @@ use std::fmt;
 
 use crate::bson::{Doc, Text, Value, id_text};
 use crate::html::body::is_shown_with_file;
-use crate::markup::{Markup, Options, TimeForm, emoji};
+use crate::markup::{Markup, Options, Plain, Spoilers, TimeForm, emoji};
 use crate::message::{Field, Message, User, Visibility};
 use crate::system::{Sentence, sentence};
 use crate::texts::{Sentences, filled};
@@ -567,7 +567,13 @@ pub fn thread_root(message: &Message<'_>, longest: usize, labels: &Labels) -> Th
     sentence(message, labels.sentences, &mut text);
     if text.is_empty() {
         let quotes = message.get(Field::Attachments).and_then(Value::array);
-        text.push_str(&typed(message.text(Field::Msg), quotes.unwrap_or(Doc::EMPTY)).to_str());
+        let typed = typed(message.text(Field::Msg), quotes.unwrap_or(Doc::EMPTY)).to_str();
+        // A subject is read before anybody opens the mail.
+        if typed.contains("||") {
+            Plain::default().message(message, Spoilers::Covered, &mut text);
+        } else {
+            text.push_str(&typed);
+        }
     }
     let line = text.lines().find(|line| !line.trim().is_empty());
     let line = line.unwrap_or_default().trim();
@@ -629,6 +635,18 @@ mod tests {
         let message = doc! {"_id": "m", "msg": "", "attachments": attachments};
         let [html, text, _] = written(&message, Options::default());
         [html, text]
+    }
+
+    #[test]
+    fn subjects_cover_spoilers() {
+        for (msg, expected) in [
+            ("it was ||the *butler*|| again", "it was ███ again"),
+            ("*a* or b", "*a* or b"),
+            ("a || b", "a || b"),
+        ] {
+            let [_, _, root] = written(&doc! {"_id": "m", "msg": msg}, Options::default());
+            assert_eq!(root, expected);
+        }
     }
 
     #[test]

@@ -16,7 +16,8 @@ mod parse;
 mod plain;
 mod read;
 
-pub use plain::{Plain, plain};
+pub(crate) use characters::is_seen;
+pub use plain::{Plain, Spoilers, plain};
 
 use crate::bson::{Doc, Text, Value};
 use crate::message::{Field, Message};

@@ -5,6 +5,8 @@ use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 const DAY: i64 = 86_400_000;
 /// Offsets from UTC change on quarters of an hour only.
 const QUARTER: i64 = 900_000;
+/// The beginning of the year 0, in milliseconds since 1970.
+const YEAR_0: i64 = -62_167_219_200_000;
 
 /// Writes instants as JavaScript's `toISOString` does: `2024-03-05T14:07:09.000Z`.
 ///
@@ -139,7 +141,8 @@ impl LocalClock {
         &self.zone
     }
 
-    /// The instant, in milliseconds since 1970, in the zone. `None` outside the years −9999 to 9999.
+    /// The instant, in milliseconds since 1970, in the zone. `None` where it is outside the years 0 to 9999, there or in
+    /// UTC, and in the last two days of them: no chat has such days, and nothing that shows one could also write it down.
     pub fn local(&mut self, millis: i64) -> Option<Local> {
         let quarter = millis.div_euclid(QUARTER);
         if quarter != self.quarter {
@@ -148,6 +151,9 @@ impl LocalClock {
             self.quarter = quarter;
         }
         let local = millis.checked_add(self.offset * 1000)?;
+        if millis < YEAR_0 || local < YEAR_0 {
+            return None;
+        }
         Some(Local {
             day: local.div_euclid(DAY),
             of_day: u32::try_from(local.rem_euclid(DAY)).ok()?,
@@ -204,6 +210,30 @@ mod tests {
         let mut iso = IsoWriter::default();
         for (millis, expected) in cases {
             assert_eq!(iso.text(millis), expected, "{millis}");
+        }
+    }
+
+    #[test]
+    fn days_are_those_that_can_be_written_down() {
+        // 9999-12-30T00:00:00Z.
+        const LAST: i64 = 253_402_128_000_000;
+        for (zone, millis, is_one) in [
+            ("UTC", YEAR_0, true),
+            ("UTC", YEAR_0 - 1, false),
+            ("America/New_York", YEAR_0, false),
+            ("Asia/Tokyo", YEAR_0 - 1, false),
+            ("UTC", LAST, true),
+            ("Pacific/Kiritimati", LAST, true),
+            ("UTC", LAST + 2 * DAY, false),
+            ("UTC", i64::MIN, false),
+            ("UTC", i64::MAX, false),
+        ] {
+            let local = LocalClock::new(TimeZone::get(zone).unwrap()).local(millis);
+            assert_eq!(local.is_some(), is_one, "{zone} {millis}");
+            if let Some(local) = local {
+                assert!(civil_date(local.day).is_some());
+                assert!(IsoWriter::default().text(millis).is_some());
+            }
         }
     }
 

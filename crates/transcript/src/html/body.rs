@@ -16,7 +16,7 @@ mod words;
 
 pub(super) use self::author::Authors;
 pub(crate) use self::files::is_shown_with_file;
-use super::{PagedHtml, escape, threads};
+use super::{PagedHtml, escape, page, threads};
 use crate::bson::{Text, Value};
 use crate::message::{Anomalies, Anomaly, Field, Message, User, Visibility};
 use crate::output::Output;
@@ -29,8 +29,6 @@ use crate::time::{Local, civil_date};
 const DEPTH: usize = 8;
 /// Attachments, fields, blocks, translations of one message that are shown; what comes after is counted.
 const SHOWN: usize = 200;
-/// Bytes of a name that are shown.
-const NAME: usize = 200;
 
 /// Writes a message with everything that belongs to it.
 pub(super) fn message<O: Output>(
@@ -81,7 +79,7 @@ impl<O: Output> Body<'_, O> {
         out.extend_from_slice(if continues { b" cont" } else { b"" });
         out.extend_from_slice(if system { b" sys" } else { b"" });
         out.extend_from_slice(b"\" id=\"m-");
-        escape::text(out, id.as_bytes());
+        escape::id(out, &id);
         out.extend_from_slice(b"\">");
         self.author(message, continues)?;
         permalink(self.html, &id, message.ts(), local);
@@ -182,7 +180,7 @@ impl<O: Output> Body<'_, O> {
         for version in history {
             self.anomalies.extend(version.anomalies());
             self.markup("<div class=\"version\" id=\"m-");
-            escape::text(&mut self.html.out, version.id().as_bytes());
+            escape::id(&mut self.html.out, &version.id());
             self.markup("\"><div class=\"note\">");
             self.marks(version, Sentence::Ordinary);
             self.markup("</div>\n");
@@ -220,13 +218,10 @@ impl<O: Output> Body<'_, O> {
         self.say(end);
     }
 
-    /// A name, at most [`NAME`] bytes of it.
+    /// A name, cut where it is longer than any that people have.
     fn name(&mut self, name: Text<'_>) {
-        let (shown, left) = words::cut(name.0, NAME);
-        escape::text(&mut self.html.out, shown);
-        if left > 0 {
+        if escape::name(&mut self.html.out, name.0) > 0 {
             self.anomalies.add(Anomaly::TooMuch);
-            self.markup("…");
         }
     }
 
@@ -236,7 +231,7 @@ impl<O: Output> Body<'_, O> {
             return;
         };
         self.markup(before);
-        let (shown, left) = words::cut(text.0, words::LONGEST);
+        let (shown, left) = escape::cut(text.0, words::LONGEST);
         escape::lines(&mut self.html.out, shown);
         self.left_out(left);
         self.markup(after);
@@ -283,7 +278,7 @@ impl<O: Output> Body<'_, O> {
 fn permalink(html: &mut PagedHtml, id: &str, ts: Option<i64>, local: Option<Local>) {
     let out = &mut html.out;
     out.extend_from_slice(b" <a href=\"#m-");
-    escape::link(out, id);
+    escape::fragment(out, id);
     out.extend_from_slice(b"\">");
     time(html, ts, local);
     html.out.extend_from_slice(b"</a>");
@@ -293,8 +288,7 @@ fn permalink(html: &mut PagedHtml, id: &str, ts: Option<i64>, local: Option<Loca
 fn time(html: &mut PagedHtml, ts: Option<i64>, local: Option<Local>) {
     let out = &mut html.out;
     let (Some(utc), Some(local)) = (ts.and_then(|ts| html.iso.text(ts)), local) else {
-        escape::text(out, html.words.no_time.as_bytes());
-        return;
+        return page::no_time(html, ts);
     };
     out.extend_from_slice(b"<time datetime=\"");
     out.extend_from_slice(utc.as_bytes());

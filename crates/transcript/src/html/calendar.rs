@@ -104,7 +104,7 @@ fn head(html: &mut PagedHtml, number: u32) {
         .extend_from_slice(b"<header class=\"head\">\n<p class=\"where\">");
     html.open_link(Here::Room(0));
     html.out.extend_from_slice(b"<bdi>");
-    escape::text(&mut html.out, html.info.room.title.as_bytes());
+    html.room();
     html.out.extend_from_slice(b"</bdi></a></p>\n<h1>");
     html.say(html.words.calendar);
     html.out.extend_from_slice(b"</h1>\n<p class=\"sub\">");

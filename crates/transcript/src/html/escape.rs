@@ -134,6 +134,67 @@ const SPECIAL: [bool; 256] = {
     table
 };
 
+/// Bytes of a name that are shown.
+pub(super) const NAME: usize = 200;
+
+/// The beginning of a text, at most `limit` bytes and whole characters, and how many bytes are left out.
+pub(super) fn cut(text: &[u8], limit: usize) -> (&[u8], usize) {
+    if text.len() <= limit {
+        return (text, 0);
+    }
+    let mut end = limit;
+    // Not into a character: its further bytes are 10xxxxxx.
+    while end > limit.saturating_sub(4) && text[end] & 0xc0 == 0x80 {
+        end -= 1;
+    }
+    (&text[..end], text.len() - end)
+}
+
+/// Writes the name of somebody or something, at most [`NAME`] bytes of it; how many are left out.
+pub(super) fn name(out: &mut Vec<u8>, name: &[u8]) -> usize {
+    let (shown, left) = cut(name, NAME);
+    text(out, shown);
+    if left > 0 {
+        out.extend_from_slice("…".as_bytes());
+    }
+    left
+}
+
+/// Writes a name to a page's title, which holds no elements and so no `<bdi>`: without the characters that would turn
+/// round what stands behind it (Unicode Standard Annex #9, "explicit directional embedding, override and isolate").
+pub(super) fn title(out: &mut Vec<u8>, text: &str) {
+    let turns = |character| matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    name(out, text.replace(turns, "").as_bytes());
+}
+
+/// Writes an id as the value of the attribute. Control characters have their pictures, line breaks among them, which
+/// browsers would change; [`fragment`] writes the same, so that links find it.
+pub(super) fn id(out: &mut Vec<u8>, id: &str) {
+    match pictured(id) {
+        Some(pictured) => text(out, pictured.as_bytes()),
+        None => text(out, id.as_bytes()),
+    }
+}
+
+/// Writes an id as a part of a link's fragment.
+pub(super) fn fragment(out: &mut Vec<u8>, id: &str) {
+    match pictured(id) {
+        Some(pictured) => link(out, &pictured),
+        None => link(out, id),
+    }
+}
+
+/// The text with pictures for its control characters (U+2400…); `None` when it has none.
+fn pictured(text: &str) -> Option<String> {
+    let picture = |character: char| match u32::from(character) {
+        0x7f => '\u{2421}',
+        control @ ..0x20 => char::from_u32(0x2400 + control).unwrap_or(character),
+        _ => character,
+    };
+    let has_any = text.bytes().any(|byte| byte.is_ascii_control());
+    has_any.then(|| text.chars().map(picture).collect())
+}
+
 /// Writes several lines: line breaks of any kind become `<br>`.
 pub(crate) fn lines(out: &mut Vec<u8>, text: &[u8]) {
     for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
@@ -225,6 +286,43 @@ mod tests {
             "assets/a%20b%22%23%3F%C3%A4.png"
         );
         assert_eq!(written(|out| text(out, b"a\xffb")), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(cut(b"abc", 3), (&b"abc"[..], 0));
+        assert_eq!(cut(b"abcd", 3), (&b"abc"[..], 1));
+        assert_eq!(cut("aää".as_bytes(), 4), ("aä".as_bytes(), 2));
+        assert_eq!(cut("😀😀".as_bytes(), 7), ("😀".as_bytes(), 4));
+        // What is no text is cut somewhere, and not looked through.
+        assert_eq!(cut(&[0x80; 20], 10), (&[0x80; 6][..], 14));
+        let long = "n".repeat(NAME + 1);
+        let shown = written(|out| assert_eq!(name(out, long.as_bytes()), 1));
+        assert_eq!(shown, format!("{}…", &long[1..]));
+    }
+
+    #[test]
+    fn nothing_in_a_title_turns_round_what_stands_behind_it() {
+        let text = "a\u{202e}b\u{2066}<\u{2069}\u{202c} א\u{200f}";
+        assert_eq!(written(|out| title(out, text)), "ab&lt; א\u{200f}");
+    }
+
+    #[test]
+    fn a_link_finds_an_id_with_control_characters() {
+        for (sample, expected) in [
+            ("abc", "abc"),
+            ("a b&", "a b&amp;"),
+            (
+                "a\r\n\t\0\u{7f}b",
+                "a\u{240d}\u{240a}\u{2409}\u{2400}\u{2421}b",
+            ),
+        ] {
+            let attribute = written(|out| id(out, sample));
+            assert_eq!(attribute, expected);
+            let decoded = written(|out| fragment(out, sample)).replace("%20", " ");
+            let linked = written(|out| link(out, &attribute.replace("&amp;", "&")));
+            assert_eq!(decoded, linked.replace("%20", " "));
+        }
     }
 
     #[test]

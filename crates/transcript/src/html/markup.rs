@@ -8,7 +8,9 @@ use super::body::link;
 use super::{PagedHtml, escape, highlight};
 use crate::bson::{Doc, Text, Value};
 use crate::locale::Locale;
-use crate::markup::{Markup, Node, Options, Tag, Target, TimeForm, emoji as emoji_table};
+use crate::markup::{
+    Markup, Node, Options, Spoilers, Tag, Target, TimeForm, emoji as emoji_table, is_seen,
+};
 use crate::message::{Field, Message};
 use crate::output::Output;
 use crate::texts::Texts;
@@ -24,8 +26,8 @@ pub(super) struct Buffers {
 
 impl Buffers {
     /// Appends the text that was read last, without its marks.
-    pub(super) fn plain(&self, out: &mut String) {
-        crate::markup::plain(&self.markup, out);
+    pub(super) fn plain(&self, spoilers: Spoilers, out: &mut String) {
+        crate::markup::plain(&self.markup, spoilers, out);
     }
 
     /// For a workspace with these settings.
@@ -70,6 +72,7 @@ pub(super) fn text<O: Output>(
         inline: 0,
         links: 0,
         label: 0,
+        typed: false,
     };
     writer.all(output)?;
     Ok(texts.markup.deep())
@@ -120,7 +123,14 @@ struct Writer<'a> {
     links: usize,
     /// Where the label of the open link begins.
     label: usize,
+    /// Whether the numbers of the open list stand in its text, because they are too long for a margin.
+    typed: bool,
 }
+
+/// Numbers that the margin of a list has room for.
+const IN_MARGIN: std::ops::RangeInclusive<i64> = 0..=99;
+/// Bytes of the name of a language that are shown.
+const LANGUAGE: usize = 40;
 
 impl Writer<'_> {
     fn all<O: Output>(&mut self, output: &mut O) -> Result<(), O::Error> {
@@ -139,8 +149,12 @@ impl Writer<'_> {
             self.inline = 1;
         }
         let mut before = None;
-        for &node in nodes {
+        for (at, &node) in nodes.iter().enumerate() {
             match node {
+                Node::Start(Tag::Numbered) => {
+                    self.typed = has_long_number(&nodes[at..]);
+                    self.start(Tag::Numbered);
+                }
                 Node::Start(tag) => self.start(tag),
                 Node::End(tag) => self.end(tag),
                 // The line break behind a block belongs to it.
@@ -175,8 +189,12 @@ impl Writer<'_> {
                 return self.element("<details class=\"hidden\"><summary>", spoiler, "</summary>");
             }
             Tag::List if block => b"<ul>",
+            Tag::Numbered if block && self.typed => b"<ol class=\"typed\">",
             Tag::Numbered if block => b"<ol>",
             Tag::Tasks if block => b"<ul class=\"tasks\">",
+            Tag::Item(Some(number)) if block && self.typed => {
+                return escape::ours_tagged(self.out, "<li>", format_args!("{number}"), ". ");
+            }
             Tag::Item(Some(number)) if block => {
                 return escape::ours_tagged(
                     self.out,
@@ -261,8 +279,8 @@ impl Writer<'_> {
         self.follow(target);
         if link::address(self.target.as_bytes()).is_some() {
             // Nobody can see or follow a link without a label.
-            let label = std::str::from_utf8(&self.out[self.label..]);
-            if label.is_ok_and(|label| label.trim().is_empty()) {
+            if !shows_something(&self.out[self.label..]) {
+                self.out.truncate(self.label);
                 escape::text(self.out, self.target.as_bytes());
             }
             self.out.extend_from_slice(b"</a>");
@@ -294,7 +312,12 @@ impl Writer<'_> {
                 self.out.extend_from_slice(b"<pre class=\"code\"");
                 let language = self.markup.str(language).trim();
                 if !language.is_empty() {
-                    self.element(" data-language=\"", language, "\"");
+                    let (shown, left) = escape::cut(language.as_bytes(), LANGUAGE);
+                    self.out.extend_from_slice(b" data-language=\"");
+                    escape::text(self.out, shown);
+                    let mark = if left > 0 { "…" } else { "" };
+                    self.out.extend_from_slice(mark.as_bytes());
+                    self.out.push(b'"');
                 }
                 self.out.extend_from_slice(b"><code>");
                 highlight::code(self.out, language, self.markup.str(lines));
@@ -362,7 +385,9 @@ impl Writer<'_> {
         self.out.extend_from_slice(b"<span class=\"at\"");
         let real = user.text("name").unwrap_or_default();
         if !real.is_empty() && real.0 != name.as_bytes() {
-            self.element(" title=\"", &real.to_str(), "\"");
+            self.out.extend_from_slice(b" title=\"");
+            escape::name(self.out, real.0);
+            self.out.push(b'"');
         }
         self.element(">@", name, "</span>");
     }
@@ -378,8 +403,9 @@ impl Writer<'_> {
             return self.element("#", name, "");
         };
         let shown = room.text("fname").filter(|shown| !shown.is_empty());
-        let shown = shown.map_or_else(|| name.into(), Text::to_str);
-        self.element("<span class=\"at\">#", &shown, "</span>");
+        self.out.extend_from_slice(b"<span class=\"at\">#");
+        escape::name(self.out, shown.unwrap_or(Text(name.as_bytes())).0);
+        self.out.extend_from_slice(b"</span>");
     }
 
     /// A swatch and the colour in figures. A drawing needs no style of its own, which the pages' policy would refuse.
@@ -452,6 +478,40 @@ impl Writer<'_> {
         }
         self.out.extend_from_slice(b"</time>");
     }
+}
+
+/// Whether one of the items of a list, which is what these nodes begin with, has a number that its margin has no room for.
+fn has_long_number(list: &[Node]) -> bool {
+    let mut depth = 0_usize;
+    for node in list {
+        match node {
+            Node::Start(Tag::Item(Some(number))) if !IN_MARGIN.contains(number) => return true,
+            Node::Start(_) => depth += 1,
+            Node::End(_) if depth <= 1 => return false,
+            Node::End(_) => depth -= 1,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Whether there is something to be seen in a label that has been written: a picture, or a character that shows.
+fn shows_something(label: &[u8]) -> bool {
+    let mut rest = std::str::from_utf8(label).unwrap_or_default();
+    while let Some(character) = rest.chars().next() {
+        if character == '<' {
+            if rest.starts_with("<img ") {
+                return true;
+            }
+            // In the values of attributes the character is written as an entity.
+            rest = rest.split_once('>').map_or("", |(_, rest)| rest);
+        } else if is_seen(character) {
+            return true;
+        } else {
+            rest = &rest[character.len_utf8()..];
+        }
+    }
+    false
 }
 
 fn is_inline(tag: Tag) -> bool {

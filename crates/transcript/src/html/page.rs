@@ -21,6 +21,8 @@ const STYLE: &str = concat!(
 /// What pages do when script may run; without it they read and navigate all the same.
 const SCRIPT: &str = include_str!("script.js");
 
+/// Bytes of a room's topic, description and announcement that its first page shows, each.
+const ABOUT: usize = 2 * 1024;
 /// An empty document.
 const NOTHING: &[u8] = &[5, 0, 0, 0, 0];
 
@@ -110,10 +112,10 @@ pub(super) fn opening(html: &mut PagedHtml, title: &str, page: u32) {
           <meta name=\"referrer\" content=\"no-referrer\">\n<title>",
     );
     if !title.is_empty() {
-        escape::text(out, title.as_bytes());
+        escape::title(out, title);
         out.extend_from_slice(" · ".as_bytes());
     }
-    escape::text(out, html.info.room.title.as_bytes());
+    escape::title(out, &html.info.room.title);
     if page > 0 {
         out.extend_from_slice(" · ".as_bytes());
         escape::filled(out, words.page_number, &[&(page + 1)]);
@@ -152,7 +154,7 @@ pub(super) fn head<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<()
         html.out.extend_from_slice(b"<header class=\"head\">\n<h1>");
         html.open_link(Here::Room(0));
         html.out.extend_from_slice(b"<bdi>");
-        escape::text(&mut html.out, html.info.room.title.as_bytes());
+        html.room();
         html.out
             .extend_from_slice(b"</bdi></a></h1>\n<p class=\"sub\">");
         let range = range(html, &bounds);
@@ -193,8 +195,8 @@ fn entry_header<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<(), O
     out.extend_from_slice(b"<p class=\"where\">");
     escape::text(out, html.words.kind(&room).as_bytes());
     out.extend_from_slice(b"</p>\n<h1 dir=\"auto\">");
-    escape::text(out, room.title.as_bytes());
-    out.extend_from_slice(b"</h1>\n");
+    html.room();
+    html.out.extend_from_slice(b"</h1>\n");
     // They have marks as messages have, and mention nobody.
     let nobody = Message::read(NOTHING);
     for (class, text) in [
@@ -209,6 +211,11 @@ fn entry_header<O: Output>(html: &mut PagedHtml, output: &mut O) -> Result<(), O
                 format_args!("{class}"),
                 "\">",
             );
+            let mut text = text;
+            if text.len() > ABOUT {
+                text.truncate(text.floor_char_boundary(ABOUT));
+                text.push('…');
+            }
             markup::text(html, None, Text(text.as_bytes()), &nobody, output)?;
             html.out.extend_from_slice(b"</div>\n");
         }
@@ -264,7 +271,7 @@ fn facts(html: &mut PagedHtml) {
         out.extend_from_slice(b"<div><dt>");
         escape::text(out, name.as_bytes());
         out.extend_from_slice(b"</dt><dd dir=\"auto\">");
-        escape::text(out, value.as_bytes());
+        escape::name(out, value.as_bytes());
         out.extend_from_slice(b"</dd></div>\n");
     }
     out.extend_from_slice(b"</dl>\n");
@@ -329,8 +336,7 @@ pub(super) fn moment(html: &mut PagedHtml, millis: i64, day: Option<i64>) {
     let utc = html.iso.text(millis);
     let out = &mut html.out;
     let (Some(utc), Some(local)) = (utc, local) else {
-        escape::text(out, html.words.no_time.as_bytes());
-        return;
+        return no_time(html, Some(millis));
     };
     out.extend_from_slice(b"<time datetime=\"");
     out.extend_from_slice(utc.as_bytes());
@@ -346,10 +352,25 @@ pub(super) fn moment(html: &mut PagedHtml, millis: i64, day: Option<i64>) {
     out.extend_from_slice(b"</time>");
 }
 
-/// A day's heading, with the offset that its first message has.
-pub(super) fn day(html: &mut PagedHtml, local: Local) {
-    let Some(date) = civil_date(local.day) else {
-        return;
+/// What stands where a time does, for an instant that no calendar has, or none at all.
+pub(super) fn no_time(html: &mut PagedHtml, millis: Option<i64>) {
+    if let Some(millis) = millis {
+        let out = &mut html.out;
+        escape::ours_tagged(out, "<span title=\"", format_args!("{millis} ms"), "\">");
+    }
+    html.say(html.words.no_time);
+    if millis.is_some() {
+        html.out.extend_from_slice(b"</span>");
+    }
+}
+
+/// A day's heading, with the offset that its first message has; without a day, one that ends the day before.
+pub(super) fn day(html: &mut PagedHtml, local: Option<Local>) {
+    let local = local.and_then(|local| Some((local, civil_date(local.day)?)));
+    let Some((local, date)) = local else {
+        html.out.extend_from_slice(b"<h2 class=\"day\">");
+        html.say(html.words.no_time);
+        return html.out.extend_from_slice(b"</h2>\n");
     };
     let out = &mut html.out;
     let id = date.strftime("%Y-%m-%d");

@@ -3,7 +3,7 @@
 
 use super::{Here, LISTED, PagedHtml, escape, page};
 use crate::bson::{Text, Value, id_text};
-use crate::markup::Plain;
+use crate::markup::{Plain, Spoilers};
 use crate::message::{Field, Message};
 use crate::output::{Output, SEPARATOR, Thread};
 use crate::system::{self, Sentence};
@@ -17,8 +17,8 @@ const KEPT: usize = 64 * 1024;
 /// Replies that the first message lists of a thread that has a page of its own.
 const SOME: u64 = 5;
 
-/// Writes the beginning of what a message says to `text`, without marks and on one line; the name of its file when it
-/// says nothing.
+/// Writes the beginning of what a message says to `text`, without marks, on one line and with its spoilers covered; the
+/// name of its file when it says nothing.
 pub fn excerpt(message: &Message<'_>, words: &Texts, plain: &mut Plain, text: &mut String) {
     text.clear();
     match system::sentence(message, &words.sentences, text) {
@@ -28,7 +28,9 @@ pub fn excerpt(message: &Message<'_>, words: &Texts, plain: &mut Plain, text: &m
         }
         // The name of a discussion has no marks.
         Sentence::Own => text.push_str(&message.text(Field::Msg).to_str()),
-        Sentence::Ordinary | Sentence::Bare | Sentence::Unknown => plain.message(message, text),
+        Sentence::Ordinary | Sentence::Bare | Sentence::Unknown => {
+            plain.message(message, Spoilers::Covered, text);
+        }
     }
     if text.is_empty()
         && let Some(file) = message.files().next()
@@ -78,19 +80,19 @@ pub fn author_of<'a>(message: &Message<'a>, words: &Texts) -> Text<'a> {
         .unwrap_or(Text(words.unknown_author.as_bytes()))
 }
 
-/// In a reply: what it answers, and where that is.
+/// In a reply: what it answers, and where that is. On the page of a thread, in every message: where it stands in the room.
 pub(super) fn reply<O: Output>(
     html: &mut PagedHtml,
     message: &Message<'_>,
     output: &mut O,
 ) -> Result<(), O::Error> {
+    if let Here::Thread(..) = html.here {
+        return in_room(html, message, output);
+    }
     let Some(first) = message.get(Field::Tmid).filter(|first| first.truthy()) else {
         return Ok(());
     };
     let first = id_text(first);
-    if let Here::Thread(..) = html.here {
-        return in_room(html, message, output);
-    }
     let words = html.words;
     html.out.extend_from_slice(b"<p class=\"reply\">");
     let thread = output.thread(&first)?;
@@ -105,7 +107,7 @@ pub(super) fn reply<O: Output>(
                 "" => words.later_message,
                 author => author,
             };
-            escape::text(&mut html.out, author.as_bytes());
+            escape::name(&mut html.out, author.as_bytes());
             html.out.extend_from_slice(b"</bdi></a>");
             escape::text(&mut html.out, after.as_bytes());
             if !thread.excerpt.is_empty() {
@@ -155,7 +157,7 @@ pub(super) fn replies<O: Output>(
     let counted = counted.and_then(|count| u64::try_from(count).ok());
     let id = message.id();
     if let Here::Thread(..) = html.here {
-        return in_room_if_first(html, message, output);
+        return Ok(());
     }
     if !output.starts_thread(message.ts().unwrap_or(i64::MIN), &id)? {
         none_here(html, counted);
@@ -183,7 +185,7 @@ pub(super) fn replies<O: Output>(
         }
         left -= 1;
         html.out.extend_from_slice(b"<li><b><bdi>");
-        escape::text(&mut html.out, reply.author.as_bytes());
+        escape::name(&mut html.out, reply.author.as_bytes());
         html.out.extend_from_slice(b"</bdi></b> <a href=\"");
         html.message_link(reply.page, reply.id);
         html.out.extend_from_slice(b"\">");
@@ -227,7 +229,7 @@ fn summary(html: &mut PagedHtml, thread: &Thread) {
             html.out.extend_from_slice(b", ");
         }
         html.out.extend_from_slice(b"<bdi>");
-        escape::text(&mut html.out, name.as_bytes());
+        escape::name(&mut html.out, name.as_bytes());
         html.out.extend_from_slice(b"</bdi>");
     }
     if thread.more_repliers {
@@ -245,18 +247,6 @@ fn none_here(html: &mut PagedHtml, counted: Option<u64>) {
         let count = html.info.locale.number(counted);
         escape::filled(&mut html.out, template, &[&count]);
         html.out.extend_from_slice(b"</p>\n");
-    }
-}
-
-fn in_room_if_first<O: Output>(
-    html: &mut PagedHtml,
-    message: &Message<'_>,
-    output: &mut O,
-) -> Result<(), O::Error> {
-    // A reply has said so above its text.
-    match message.get(Field::Tmid) {
-        Some(first) if first.truthy() => Ok(()),
-        _ => in_room(html, message, output),
     }
 }
 
@@ -284,7 +274,7 @@ pub(super) fn head<O: Output>(
         .extend_from_slice(b"<header class=\"head\">\n<p class=\"where\">");
     html.open_link(Here::Room(0));
     html.out.extend_from_slice(b"<bdi>");
-    escape::text(&mut html.out, html.info.room.title.as_bytes());
+    html.room();
     html.out
         .extend_from_slice(b"</bdi></a></p>\n<h1 dir=\"auto\">");
     if thread.excerpt.is_empty() {
@@ -302,7 +292,7 @@ pub(super) fn head<O: Output>(
         let (before, after) = gap(words.thread_begun);
         html.say(before);
         html.out.extend_from_slice(b"<bdi>");
-        escape::text(&mut html.out, thread.author.as_bytes());
+        escape::name(&mut html.out, thread.author.as_bytes());
         html.out.extend_from_slice(b"</bdi>");
         escape::filled(&mut html.out, after, &[&html.info.locale.date(date)]);
     } else {
@@ -389,6 +379,19 @@ mod tests {
             "end-to-end encrypted"
         );
         assert_eq!(of(doc! {"msg": ""}), "");
+        assert_eq!(
+            of(doc! {"msg": "||so||: ||*he* [did](https://x.org)|| it\n||all||"}),
+            "███: ███ it ███"
+        );
+        assert_eq!(
+            of(doc! {"msg": "||all||", "md": [
+                {"type": "SPOILER_BLOCK", "value": [{"type": "PARAGRAPH", "value": [
+                    {"type": "SPOILER", "value": [{"type": "PLAIN_TEXT", "value": "all"}]},
+                ]}]},
+                {"type": "PARAGRAPH", "value": [{"type": "PLAIN_TEXT", "value": "of it"}]},
+            ]}),
+            "███ of it"
+        );
         assert_eq!(
             of(doc! {"t": "uj", "u": {"username": "a"}}),
             "joined the channel"

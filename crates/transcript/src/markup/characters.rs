@@ -1,7 +1,7 @@
 //! Classes of characters, as Rocket.Chat's grammar names them. They cover the Basic Multilingual Plane: the grammar sees
 //! UTF-16, and to it a character beyond is two halves that belong to no class but "not ASCII".
 
-use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 /// Letters.
 pub(super) fn is_letter(character: char) -> bool {
@@ -12,8 +12,7 @@ pub(super) fn is_letter(character: char) -> bool {
 /// Decimal digits of any script.
 pub(super) fn is_digit(character: char) -> bool {
     character.is_ascii_digit()
-        || is_far(character)
-            && character.general_category() == unicode_properties::GeneralCategory::DecimalNumber
+        || is_far(character) && character.general_category() == GeneralCategory::DecimalNumber
 }
 
 /// Letters and digits.
@@ -82,6 +81,34 @@ fn is_basic(character: char) -> bool {
 
 fn is_far(character: char) -> bool {
     !character.is_ascii() && is_basic(character)
+}
+
+/// Whether a person sees anything where the character stands: white space, controls, formats and the characters that are
+/// blank by their nature show nothing (Unicode's `Default_Ignorable_Code_Point`, and the blank Braille pattern).
+pub(crate) fn is_seen(character: char) -> bool {
+    if character.is_ascii() {
+        return character.is_ascii_graphic();
+    }
+    let is_blank = character.is_whitespace()
+        || matches!(
+            character,
+            '\u{34f}'
+                | '\u{115f}'
+                | '\u{1160}'
+                | '\u{17b4}'
+                | '\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{ffa0}'
+                | '\u{e0000}'..='\u{e0fff}'
+        );
+    !is_blank
+        && !matches!(
+            character.general_category(),
+            GeneralCategory::Control | GeneralCategory::Format
+        )
 }
 
 /// What JavaScript's `trim` takes away.

@@ -1,8 +1,20 @@
 //! Markup as text that people read where nothing can be marked: mails, the search index, excerpts.
 
-use super::{Markup, Node, Options, Tag};
+use super::{Markup, Node, Options, Tag, Target, is_seen};
 use crate::bson::{Doc, Text, Value};
 use crate::message::{Field, Message};
+
+/// What stands in the place of a spoiler. Its length says nothing about what it covers.
+const COVER: &str = "███";
+
+/// What becomes of texts that are hidden until they are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoilers {
+    /// They stand there like any other text.
+    Told,
+    /// A neutral mark stands in their place: where nothing can be clicked, and nobody asked.
+    Covered,
+}
 
 /// Reads texts to plain ones; its buffers are used again for the next.
 #[derive(Debug, Default)]
@@ -21,9 +33,9 @@ impl Plain {
     }
 
     /// Appends the text of a message.
-    pub fn message(&mut self, message: &Message<'_>, out: &mut String) {
+    pub fn message(&mut self, message: &Message<'_>, spoilers: Spoilers, out: &mut String) {
         self.markup.read_message(message, &self.options);
-        plain(&self.markup, out);
+        plain(&self.markup, spoilers, out);
     }
 
     /// Appends another text of a message: parsed (`md`) where it is stored so, else as typed.
@@ -32,6 +44,7 @@ impl Plain {
         md: Option<Doc<'_>>,
         typed: Text<'_>,
         message: &Message<'_>,
+        spoilers: Spoilers,
         out: &mut String,
     ) {
         let sent = message.ts().unwrap_or_default();
@@ -40,16 +53,18 @@ impl Plain {
         if let Some(attachments) = message.get(Field::Attachments).and_then(Value::array) {
             self.markup.forget_quotes(attachments);
         }
-        plain(&self.markup, out);
+        plain(&self.markup, spoilers, out);
     }
 }
 
 /// Appends the visible text without its marks. A link's target stands behind its label where the two differ; lines end
 /// with `\n`.
-pub fn plain(markup: &Markup, out: &mut String) {
+pub fn plain(markup: &Markup, spoilers: Spoilers, out: &mut String) {
     let begin = out.len();
     let mut list = None;
     let mut label = 0;
+    // Spoilers that are open, and where the mark of the outermost ends: what is written behind it goes.
+    let mut hidden = (0_usize, 0);
     for node in markup.nodes() {
         match *node {
             Node::Start(tag) => match tag {
@@ -61,28 +76,25 @@ pub fn plain(markup: &Markup, out: &mut String) {
                 },
                 Tag::Task(done) => out.push_str(if done { "[x] " } else { "[ ] " }),
                 Tag::Link(_) | Tag::Image(_) => label = out.len(),
+                Tag::Spoiler | Tag::SpoilerBlock if spoilers == Spoilers::Covered => {
+                    if hidden.0 == 0 {
+                        out.push_str(COVER);
+                        hidden.1 = out.len();
+                    }
+                    hidden.0 += 1;
+                }
                 _ => {}
             },
             Node::End(tag) => match tag {
                 Tag::Paragraph | Tag::Heading(_) | Tag::Item(_) | Tag::Task(_) | Tag::BigEmoji => {
                     out.push('\n');
                 }
-                Tag::Link(to) | Tag::Image(to) => {
-                    let end = out.len();
-                    markup.target(to, out);
-                    let (shown, target) = (&out[label.min(end)..end], &out[end..]);
-                    let bare = target
-                        .strip_prefix("//")
-                        .or(target.strip_prefix("mailto:"))
-                        .unwrap_or(target);
-                    if shown == target
-                        || shown == bare
-                        || target.starts_with("tel:") && !shown.trim().is_empty()
-                    {
-                        out.truncate(end);
-                    } else if !shown.trim().is_empty() {
-                        out.insert_str(end, " (");
-                        out.push(')');
+                Tag::Link(to) | Tag::Image(to) => link(markup, to, label, out),
+                Tag::Spoiler | Tag::SpoilerBlock if hidden.0 > 0 => {
+                    hidden.0 -= 1;
+                    if hidden.0 == 0 {
+                        out.truncate(hidden.1);
+                        out.push_str(if tag == Tag::SpoilerBlock { "\n" } else { "" });
                     }
                 }
                 _ => {}
@@ -134,6 +146,27 @@ pub fn plain(markup: &Markup, out: &mut String) {
     }
     while out.len() > begin && out.ends_with('\n') {
         out.pop();
+    }
+}
+
+/// Ends a link whose label begins at `label`: its target stands behind the label, or instead of one that nobody sees.
+fn link(markup: &Markup, to: Target, label: usize, out: &mut String) {
+    let end = out.len();
+    let label = label.min(end);
+    markup.target(to, out);
+    let (shown, target) = (&out[label..end], &out[end..]);
+    let bare = target
+        .strip_prefix("//")
+        .or(target.strip_prefix("mailto:"))
+        .unwrap_or(target);
+    let is_seen = shown.contains(is_seen);
+    if shown == target || shown == bare || is_seen && target.starts_with("tel:") {
+        out.truncate(end);
+    } else if is_seen {
+        out.insert_str(end, " (");
+        out.push(')');
+    } else {
+        out.drain(label..end);
     }
 }
 

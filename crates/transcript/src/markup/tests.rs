@@ -234,7 +234,7 @@ fn hostile_texts_take_time_in_proportion_to_their_length() {
         let text = unit.repeat(65_536 / unit.len());
         markup.parse(&text, 0, &options);
         let mut letters = String::new();
-        plain(&markup, &mut letters);
+        plain(&markup, Spoilers::Told, &mut letters);
         assert!(
             letters.len() + 2 >= text.len() / 16,
             "{unit:?}: {} of {}",
@@ -318,7 +318,7 @@ proptest! {
         markup.parse(&text, 0, &Options::default());
         balanced(&markup);
         let mut out = String::new();
-        plain(&markup, &mut out);
+        plain(&markup, Spoilers::Told, &mut out);
         // No mark is a letter; of a link with another label the target is shown as well.
         let letters = |text: &str| text.matches(['日', 'é']).count();
         prop_assert!(letters(&out) >= letters(&text), "{text:?} became {out:?}");
@@ -552,12 +552,36 @@ fn plain_text_reads_without_its_marks() {
             "||s|| ![p](https://x.org/p.png)",
             "s p (https://x.org/p.png)",
         ),
+        ("[\u{200b}](https://x.org)", "https://x.org"),
     ];
     let mut markup = Markup::default();
     for (text, expected) in cases {
         markup.parse(text, 0, &Options::default());
         let mut out = String::new();
-        plain(&markup, &mut out);
+        plain(&markup, Spoilers::Told, &mut out);
         assert_eq!(out, expected, "{text:?}");
     }
+}
+
+#[test]
+fn nothing_of_a_covered_spoiler_is_told() {
+    let mut markup = Markup::default();
+    for (text, expected) in [
+        ("||a|| b ||*c* [d](https://x.org) :smile: @e||", "███ b ███"),
+        ("||\na\nb\n||", "███"),
+        ("1. ||a||\n2. b", "1. ███\n2. b"),
+        ("no ||spoiler", "no ||spoiler"),
+    ] {
+        markup.parse(text, 0, &Options::default());
+        let mut out = String::from("before ");
+        plain(&markup, Spoilers::Covered, &mut out);
+        assert_eq!(out, format!("before {expected}"), "{text:?}");
+    }
+}
+
+#[test]
+fn what_nobody_sees_is_known() {
+    let blank = "\0\t\n \u{85}\u{a0}\u{ad}\u{34f}\u{200b}\u{200e}\u{202e}\u{2066}\u{2800}\u{3000}\u{3164}\u{fe0f}\u{feff}\u{e0061}";
+    assert!(!blank.contains(is_seen));
+    assert!("a~.é日😀\u{301}\u{fffd}".chars().all(is_seen));
 }

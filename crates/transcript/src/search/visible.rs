@@ -1,7 +1,7 @@
 //! What of a message is to be found: its text, and what its files, attachments and link previews are called.
 
 use crate::bson::{Doc, Text, Value};
-use crate::markup::Plain;
+use crate::markup::{Plain, Spoilers};
 use crate::message::{Field, Message, Visibility};
 use crate::system::{Sentence, sentence};
 use crate::texts::Sentences;
@@ -160,7 +160,13 @@ fn rich(
         out.push('\n');
     }
     let begin = out.len();
-    plain.part(md.and_then(Value::array), typed, message, out);
+    plain.part(
+        md.and_then(Value::array),
+        typed,
+        message,
+        Spoilers::Told,
+        out,
+    );
     if out.len() == begin {
         out.truncate(before);
     }
@@ -232,7 +238,7 @@ mod tests {
             let message = Message::read(&bytes);
             let (mut out, mut said) = (String::new(), String::new());
             let mut plain = Plain::default();
-            plain.message(&message, &mut said);
+            plain.message(&message, Spoilers::Told, &mut said);
             visible(&message, &said, &Sentences::ENGLISH, &mut plain, &mut out);
             assert_eq!(out, *expected, "{doc}");
         }

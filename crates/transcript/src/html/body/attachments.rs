@@ -2,6 +2,7 @@
 
 use super::{Body, SHOWN, escape, files, link};
 use crate::bson::{Doc, Text, Value};
+use crate::markup::is_seen;
 use crate::message::Message;
 use crate::output::{FilePlace, Output};
 use crate::texts::gap;
@@ -347,7 +348,9 @@ impl<O: Output> Body<'_, O> {
         };
         if let Some(link) = link::address(address.0) {
             link::open(&mut self.html.out, link);
-            self.plain_text(text);
+            // Nobody can see or follow a link without a label.
+            let is_seen = text.to_str().contains(is_seen);
+            self.plain_text(if is_seen { text } else { address });
             self.markup("</a>");
         } else {
             self.plain_text(text);

@@ -1,6 +1,6 @@
 //! Who wrote: avatar or initials, names, roles. Authors met last are kept as they were written.
 
-use super::{Body, escape, link, words};
+use super::{Body, escape, link};
 use crate::bson::{Doc, Text, Value};
 use crate::message::{Field, Message, User};
 use crate::output::{AuthorCard, Output};
@@ -173,7 +173,7 @@ fn face(out: &mut Vec<u8>, user: User<'_>, alias: Text<'_>, avatar: Option<&str>
         format_args!("{colour}"),
         "\" aria-hidden=\"true\">",
     );
-    let (start, _) = words::cut(shown(user, alias).0, super::NAME);
+    let (start, _) = escape::cut(shown(user, alias).0, escape::NAME);
     let initial = Text(start)
         .to_str()
         .chars()
@@ -194,33 +194,25 @@ fn names(
 ) {
     let shown = shown(user, alias);
     out.extend_from_slice(b"<div class=\"by\"><b><bdi>");
-    name(
+    escape::name(
         out,
         if shown.is_empty() {
-            Text(words.unknown_author.as_bytes())
+            words.unknown_author.as_bytes()
         } else {
-            shown
+            shown.0
         },
     );
     out.extend_from_slice(b"</bdi></b>");
     let Some(card) = card else { return };
     if !user.username.is_empty() && user.username != shown {
         out.extend_from_slice(b" <span class=\"user\">@<bdi>");
-        name(out, user.username);
+        escape::name(out, user.username.0);
         out.extend_from_slice(b"</bdi></span>");
     }
     for role in card.roles.iter() {
         out.extend_from_slice(b"<span class=\"tag role\">");
-        escape::text(out, role.label(words).as_bytes());
+        escape::name(out, role.label(words).as_bytes());
         out.extend_from_slice(b"</span>");
-    }
-}
-
-fn name(out: &mut Vec<u8>, name: Text<'_>) {
-    let (shown, left) = words::cut(name.0, super::NAME);
-    escape::text(out, shown);
-    if left > 0 {
-        out.extend_from_slice("…".as_bytes());
     }
 }
 

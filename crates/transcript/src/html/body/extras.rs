@@ -1,7 +1,7 @@
 //! What else a message has: place, translations, counts, and everything that has no form of its own.
 
 use super::icons::Icon;
-use super::{Body, SHOWN, escape, words};
+use super::{Body, SHOWN, escape};
 use crate::bson::{Doc, Text, Value};
 use crate::json;
 use crate::message::{Anomaly, Field, Message};
@@ -180,7 +180,7 @@ impl<O: Output> Body<'_, O> {
         if !json::plain(&mut text, value, &mut self.html.iso, LEVELS) {
             self.anomalies.add(Anomaly::TooDeep);
         }
-        let (shown, left) = words::cut(&text, LONGEST);
+        let (shown, left) = escape::cut(&text, LONGEST);
         escape::lines(&mut self.html.out, shown);
         self.left_out(left);
     }

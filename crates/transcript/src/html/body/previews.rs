@@ -1,6 +1,6 @@
 //! Previews of links, from what the workspace has stored of them (`urls`, contract §5.4). Nothing is loaded.
 
-use super::{Body, escape, link, words};
+use super::{Body, escape, link};
 use crate::bson::{Doc, Text, Value};
 use crate::output::Output;
 
@@ -74,5 +74,5 @@ impl<O: Output> Body<'_, O> {
 }
 
 fn clipped(text: Text<'_>) -> Text<'_> {
-    Text(words::cut(text.0, DESCRIPTION).0)
+    Text(escape::cut(text.0, DESCRIPTION).0)
 }

@@ -83,7 +83,7 @@ impl<O: Output> Body<'_, O> {
     pub(super) fn emoji(&mut self, code: Text<'_>) -> Result<(), O::Error> {
         let text = code.to_str();
         let name = text.trim_matches(':');
-        let entry = if name.is_empty() || name.len() > super::NAME {
+        let entry = if name.is_empty() || name.len() > escape::NAME {
             None
         } else {
             self.output.emoji(name)?

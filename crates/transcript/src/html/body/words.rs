@@ -4,6 +4,7 @@ use super::icons::Icon;
 use super::{Body, escape};
 use crate::bson::{Doc, Text, Value, id_text};
 use crate::html::markup;
+use crate::markup::Spoilers;
 use crate::message::{Anomaly, Field, Message};
 use crate::output::Output;
 use crate::system::Sentence;
@@ -12,19 +13,6 @@ use crate::texts::{counted, gap};
 /// Longest text that is shown, in bytes: two hundred times what a server allows by default (`Message_MaxAllowedSize`).
 pub(super) const LONGEST: usize = 1 << 20;
 
-/// The beginning of a text, at most `limit` bytes and whole characters, and how many bytes are left out.
-pub(super) fn cut(text: &[u8], limit: usize) -> (&[u8], usize) {
-    if text.len() <= limit {
-        return (text, 0);
-    }
-    let mut end = limit;
-    // Not into a character: its further bytes are 10xxxxxx.
-    while end > limit.saturating_sub(4) && text[end] & 0xc0 == 0x80 {
-        end -= 1;
-    }
-    (&text[..end], text.len() - end)
-}
-
 impl<O: Output> Body<'_, O> {
     /// The text of the message.
     pub(super) fn words(&mut self, message: &Message<'_>, kind: Sentence) -> Result<(), O::Error> {
@@ -32,7 +20,7 @@ impl<O: Output> Body<'_, O> {
         match kind {
             Sentence::Written => {
                 self.markup("<div class=\"text\" dir=\"auto\">");
-                let (shown, left) = cut(self.html.text.as_bytes(), LONGEST);
+                let (shown, left) = escape::cut(self.html.text.as_bytes(), LONGEST);
                 escape::lines(&mut self.html.out, shown);
                 self.left_out(left);
                 self.markup("</div>\n");
@@ -54,7 +42,7 @@ impl<O: Output> Body<'_, O> {
                 self.say(self.html.words.odd_text);
                 self.markup(" ");
                 let odd = id_text(odd);
-                let (shown, left) = cut(odd.as_bytes(), LONGEST);
+                let (shown, left) = escape::cut(odd.as_bytes(), LONGEST);
                 escape::text(&mut self.html.out, shown);
                 self.left_out(left);
                 self.markup("</p>\n");
@@ -64,7 +52,7 @@ impl<O: Output> Body<'_, O> {
         let md = message.get(Field::Md).and_then(Value::array);
         self.rich(md, message.text(Field::Msg))?;
         if self.html.info.search {
-            self.html.texts.plain(&mut self.html.said);
+            self.html.texts.plain(Spoilers::Told, &mut self.html.said);
         }
         Ok(())
     }
@@ -150,20 +138,5 @@ impl<O: Output> Body<'_, O> {
             self.markup("</div>");
         }
         self.markup("</div></div>\n");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_are_cut_between_characters() {
-        assert_eq!(cut(b"abc", 3), (&b"abc"[..], 0));
-        assert_eq!(cut(b"abcd", 3), (&b"abc"[..], 1));
-        assert_eq!(cut("aää".as_bytes(), 4), ("aä".as_bytes(), 2));
-        assert_eq!(cut("😀😀".as_bytes(), 7), ("😀".as_bytes(), 4));
-        // What is no text is cut somewhere, and not looked through.
-        assert_eq!(cut(&[0x80; 20], 10), (&[0x80; 6][..], 14));
     }
 }
