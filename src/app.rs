@@ -18,6 +18,7 @@ use crate::blob::{
 };
 use crate::clock::Clock;
 use crate::config::{Config, ExportPlace, FileStores};
+use crate::export::target::Rights;
 use crate::jobs::JobQueue;
 use crate::jobs::mongo::MongoQueue;
 use crate::jobs::sqlite::SqliteQueue;
@@ -33,6 +34,9 @@ use crate::store::sqlite::{self, ImportOutcome, ImportProgress, SqliteDirectory,
 use crate::store::user_data::UserDataFiles;
 use crate::store::{MessageSource, RoomId, StoreError};
 
+/// Rocket.Chat's settings of where it keeps files (contract §5.8).
+const STORE_TYPE: &str = "FileUpload_Storage_Type";
+const STORE_PATH: &str = "FileUpload_FileSystemPath";
 /// Where mails go that no server takes, in the directory of the store.
 const OUTBOX: &str = "export-room-mails";
 
@@ -101,6 +105,18 @@ impl Service {
             settings.time_zone().unwrap_or(TimeZone::UTC)
         };
         Ok(Reader::of(user, &zone, self.clock.now()))
+    }
+
+    /// Whether a running Rocket.Chat is to serve exports from a directory: that of its FileSystem store.
+    pub async fn is_shared(&self, exports: &Path) -> Result<bool, StoreError> {
+        let address = self.config.workspace.address.reveal().parse();
+        if !matches!(address, Ok(Address::Mongo(_))) {
+            return Ok(false);
+        }
+        let settings = self.directory.settings(&[STORE_TYPE, STORE_PATH]).await?;
+        let kind = settings.text(STORE_TYPE).map(StoreKind::of);
+        let path = settings.text(STORE_PATH).map(Path::new);
+        Ok(kind == Some(StoreKind::FileSystem) && path == Some(exports))
     }
 
     /// How users reach this server, without a slash at the end: `http.site_url`, else the workspace's `Site_Url`
@@ -227,8 +243,6 @@ async fn export_place(
     directory: &dyn Directory,
     is_live: bool,
 ) -> Result<(ExportPlace, PathBuf), StoreError> {
-    const TYPE: &str = "FileUpload_Storage_Type";
-    const PATH: &str = "FileUpload_FileSystemPath";
     let usual = config.store.directory();
     if let Some(place) = config.store.place {
         return Ok((place, usual));
@@ -236,8 +250,8 @@ async fn export_place(
     if !is_live {
         return Ok((ExportPlace::Directory, usual));
     }
-    let settings = directory.settings(&[TYPE, PATH]).await?;
-    let place = match settings.text(TYPE) {
+    let settings = directory.settings(&[STORE_TYPE, STORE_PATH]).await?;
+    let place = match settings.text(STORE_TYPE) {
         Some(kind) => match StoreKind::of(kind) {
             StoreKind::FileSystem => ExportPlace::Directory,
             StoreKind::Remote(kind) => ExportPlace::Remote(kind),
@@ -251,7 +265,7 @@ async fn export_place(
         // Rocket.Chat's own default.
         None => ExportPlace::GridFs,
     };
-    let path = match (place, &config.store.directory, settings.text(PATH)) {
+    let path = match (place, &config.store.directory, settings.text(STORE_PATH)) {
         (ExportPlace::Directory, None, Some(path)) => PathBuf::from(path),
         _ => usual,
     };
@@ -360,7 +374,12 @@ impl App {
             queue,
         } = kept;
         let (place, path) = export_place(&config, &*directory, database.is_some()).await?;
-        let exports = blocking(move || UserDataDirectory::new(&path)).await?;
+        let rights = if config.store.group_readable {
+            Rights::Group
+        } else {
+            Rights::Owner
+        };
+        let exports = blocking(move || UserDataDirectory::new(&path, rights)).await?;
         let remote = stores.clone().unwrap_or_else(|| {
             let stores = RemoteStores::new(Arc::clone(&source), config.file_stores());
             Arc::new(stores)

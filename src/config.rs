@@ -162,6 +162,8 @@ pub struct Store {
     /// Directory of the exports.
     #[serde(deserialize_with = "optional")]
     pub directory: Option<PathBuf>,
+    /// Whether the directory's group may read exports in it.
+    pub group_readable: bool,
     /// How long exports are kept; `None` is for ever.
     #[serde(deserialize_with = "duration_or_never")]
     pub keep: Option<Duration>,

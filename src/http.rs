@@ -26,7 +26,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::error::ApiError;
-use self::health::Readiness;
+use self::health::Looks;
 use self::rate_limit::RateLimiter;
 use crate::access::Access;
 use crate::app::Service;
@@ -43,8 +43,8 @@ pub struct Http {
     pub rate_limiter: Arc<RateLimiter>,
     /// Logs users in.
     pub logins: Arc<Logins>,
-    /// Whether the parts work, as found last.
-    pub readiness: Arc<Readiness>,
+    /// What operators' programs were told last.
+    pub looks: Arc<Looks>,
 }
 
 impl Http {
@@ -58,7 +58,7 @@ impl Http {
                 service.clock,
                 service.config.security.login_expiration_days,
             )),
-            readiness: Arc::default(),
+            looks: Arc::default(),
             service,
         }
     }

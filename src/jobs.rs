@@ -18,6 +18,7 @@ pub mod sweeper;
 pub mod worker;
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -469,6 +470,15 @@ pub struct JobFilter<'a> {
     pub oldest_first: bool,
 }
 
+/// A sweep that a process may make, while the others leave it to that one. Instants are on the queue's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SweepTurn {
+    /// Now.
+    pub began: i64,
+    /// When the last sweep began that came to its end: what ended long before it was looked at.
+    pub since: i64,
+}
+
 /// Why the queue refused.
 #[derive(Debug, Error)]
 pub enum QueueError {
@@ -520,12 +530,32 @@ pub trait JobQueue: Send + Sync {
     /// A page of jobs, and how many there are in all.
     async fn jobs(&self, filter: &JobFilter<'_>) -> Result<(Vec<Job>, u64), QueueError>;
 
-    /// Takes an ended job away; `false` when it is not there or has not ended.
+    /// Takes an ended job away, with what it has left to be written; `false` when it is not there or has not ended.
     async fn remove(&self, id: &JobId) -> Result<bool, QueueError>;
 
     /// Takes away at most `limit` jobs that ended before an instant and have no file: failed and cancelled ones, and
     /// mails. How many were taken away.
     async fn forget(&self, instant: i64, limit: u32) -> Result<u64, QueueError>;
+
+    /// The turn to sweep, unless some process has had it within the interval `every`.
+    async fn begin_sweep(&self, now: i64, every: Duration)
+    -> Result<Option<SweepTurn>, QueueError>;
+
+    /// Says that a sweep has come to its end.
+    async fn end_sweep(&self, turn: SweepTurn) -> Result<(), QueueError>;
+
+    /// At most `limit` exports to a file that ended at an instant of the queue's clock or later and may have left more
+    /// than the file that counts: those that failed or were cancelled after they were begun, and those that were begun
+    /// again. In the order of their ends and ids, after the one given.
+    async fn untidy(
+        &self,
+        since: i64,
+        after: Option<&Job>,
+        limit: u32,
+    ) -> Result<Vec<Job>, QueueError>;
+
+    /// Proves that the queue can be asked, soon and without looking at its jobs.
+    async fn ready(&self) -> Result<(), QueueError>;
 
     /// Proves that jobs, and records of exports, can be written, changed and removed; for `doctor`.
     async fn check(&self) -> Result<(), QueueError>;

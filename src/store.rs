@@ -223,6 +223,9 @@ pub enum StoreError {
     /// There is something, but it is not what we read. The text says what it is and what to do.
     #[error("{0}")]
     NotOurs(String),
+    /// A live database that Rocket.Chat has not filled, or not yet. The text says which and what to look at.
+    #[error("{0}")]
+    NotFilled(String),
     /// Bytes that cannot be what they claim to be: cut off, damaged or hostile. The text says where.
     #[error("{0}")]
     Corrupt(String),

@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use opendal::{Buffer, BufferStream, ErrorKind, Operator};
 use tokio::sync::Mutex;
 
+pub(super) use self::place::name_in_exports;
 use self::place::{Place, SETTINGS};
 use super::{BlobError, BlobKey, BlobReader, RemoteKind};
 use crate::config::FileStores;
@@ -161,7 +162,7 @@ fn patience(config: &FileStores) -> Duration {
 }
 
 /// The key of a file inside its store; the reason when it can have none.
-fn key_of(key: &BlobKey) -> Result<&str, String> {
+pub(super) fn key_of(key: &BlobKey) -> Result<&str, String> {
     let path = key.path.as_deref().unwrap_or(&key.id);
     let path = path.strip_prefix('/').unwrap_or(path);
     // Dots would be resolved before they are sent, and lead out of the bucket.
@@ -268,6 +269,15 @@ impl Remote {
     /// A file of it in words, for the log.
     pub(super) fn shown(&self, path: &str) -> String {
         format!("{path} of {}", self.place.describe())
+    }
+
+    /// Whether there is such a file.
+    pub(super) async fn is_there(&self, path: &str) -> Result<bool, StoreError> {
+        match self.operator.stat(path).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.broken("find", path, &error)),
+        }
     }
 
     /// Removes a file, if it is there.

@@ -20,6 +20,7 @@ use super::{BlobError, BlobReader};
 use crate::export::progress::Progress;
 use crate::export::target::{TargetError, Written};
 use crate::jobs::Fence;
+use crate::store::StoreError;
 use crate::store::user_data::UserDataFile;
 
 /// Where a stored export is, for its record.
@@ -32,6 +33,16 @@ pub struct Place {
     pub extension: Option<String>,
     /// Field of the record and path, in stores that have one: `AmazonS3.path` (contract §6.7).
     pub path: Option<(&'static str, String)>,
+    /// Which of the places of its kind it is in, in words: the directory, the bucket. The workspace's own has none.
+    pub at: Option<String>,
+}
+
+/// The refusal to remove an export that is not in a place because it was stored in another one.
+fn elsewhere(stored_at: &str, here: &str) -> BlobError {
+    StoreError::NotOurs(format!(
+        "it is not in {here} but in {stored_at}: name that place again, or remove it there"
+    ))
+    .into()
 }
 
 /// A place that exports are stored in.
@@ -48,17 +59,16 @@ pub trait UserDataStore: Send + Sync {
     /// Starts reading a stored export at a byte. [`BlobError::Missing`] when it is not there.
     async fn open(&self, file: &UserDataFile, from: u64) -> Result<Box<dyn BlobReader>, BlobError>;
 
-    /// Removes a stored export, if it is there.
+    /// Removes a stored export, if it is there. One that is in another place of the same kind, because somebody configured
+    /// this one since, is an error and no export that is gone.
     async fn delete(&self, file: &UserDataFile) -> Result<(), BlobError>;
 
-    /// Removes what other claims than this one left for its job: what dead or late workers wrote. `None` stands for a
-    /// job that has no file. How many files were removed; one that cannot be removed is logged and stays.
-    async fn clean(&self, job: &str, keep: Option<u64>) -> Result<u64, BlobError>;
+    /// Removes what the claims of a job up to the last one left, but for the file of the claim `keep`: what dead or late
+    /// workers wrote. How many files were removed; one that cannot be removed is logged and stays. Names are made of job
+    /// and claim, so that nothing is listed.
+    async fn clean(&self, last: &Fence, keep: Option<u64>) -> Result<u64, BlobError>;
 
-    /// At most `limit` jobs that something is stored for, whole or not, by id after the one given; for the sweeper.
-    async fn jobs(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, BlobError>;
-
-    /// Proves that the place can be used, by writing and removing a small file; for `doctor`.
+    /// Proves that the place can be used, by writing, changing and removing something small; for `doctor`.
     async fn check(&self) -> Result<(), TargetError>;
 
     /// Whether the place is there, soon and without cost; for those who ask all the time.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -467,6 +468,21 @@ async fn exports(service: &Service, findings: &mut Findings) {
             return;
         }
     };
+    match unreadable(service, &directory).await {
+        Ok(None) => {}
+        Ok(Some(why)) => {
+            findings.warn(
+                EXPORTS,
+                format_args!("{place} is writable, but Rocket.Chat may not read exports there: {why}"),
+                "let the directory's group read them, as \"A directory of both\" in docs/operating.md says",
+            );
+            return;
+        }
+        Err(error) => {
+            findings.fail(EXPORTS, told(error), REPAIR_EXPORTS);
+            return;
+        }
+    }
     if free < LITTLE_SPACE {
         findings.warn(
             EXPORTS,
@@ -487,6 +503,45 @@ async fn exports(service: &Service, findings: &mut Findings) {
             EXPORTS,
             format_args!("{place} is writable, {} are free", words::bytes(free)),
         );
+    }
+}
+
+/// Why a Rocket.Chat that is to serve exports from a directory may not read them.
+async fn unreadable(
+    service: &Service,
+    directory: &Path,
+) -> Result<Option<&'static str>, StoreError> {
+    if !service.is_shared(directory).await? {
+        return Ok(None);
+    }
+    let found = directory
+        .metadata()
+        .map_err(StoreError::io("read", directory))?;
+    let us = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
+    let owner = (found.uid(), found.gid());
+    let group_readable = service.config.store.group_readable;
+    Ok(hidden(owner, found.mode(), us, group_readable))
+}
+
+/// Why the owner of a directory may not read files that we make in it. Users and groups by their numbers.
+fn hidden(
+    (owner, group): (u32, u32),
+    mode: u32,
+    (user, own_group): (u32, u32),
+    group_readable: bool,
+) -> Option<&'static str> {
+    const SET_GROUP: u32 = 0o2000;
+    if owner == user {
+        None
+    } else if !group_readable {
+        Some("the directory is another user's, and exports are for the server's user only")
+    } else if mode & SET_GROUP == 0 && group != own_group {
+        Some("the directory is another user's, and exports get the group of the server's user")
+    } else {
+        None
     }
 }
 
@@ -563,6 +618,28 @@ async fn site_url(service: &Service, findings: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_owns_the_directory_must_be_able_to_read_what_is_in_it() {
+        let (theirs, ours) = ((7, 70), (8, 80));
+        for (owner, mode, us, group_readable, hidden_by) in [
+            (ours, 0o700, ours, false, None),
+            (theirs, 0o2770, ours, false, Some("server's user only")),
+            (theirs, 0o770, ours, true, Some("the group of")),
+            (theirs, 0o2770, ours, true, None),
+            (theirs, 0o770, (8, 70), true, None),
+        ] {
+            let found = hidden(owner, mode, us, group_readable);
+            let fits = match (found, hidden_by) {
+                (Some(found), Some(part)) => found.contains(part),
+                (found, part) => found.is_none() && part.is_none(),
+            };
+            assert!(
+                fits,
+                "{owner:?} {mode:o} {us:?} {group_readable}: {found:?}"
+            );
+        }
+    }
 
     #[test]
     fn the_worst_finding_decides() {

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use tokio::net::TcpListener;
 
-use super::service::{ServiceOptions, Shutdown, shutdown_on_signals};
+use super::service::{ServiceOptions, Shutdown, open, shutdown_on_signals};
 use crate::app::App;
 use crate::config::Config;
 use crate::http::{Http, listener};
@@ -56,7 +56,9 @@ pub(super) async fn serve(
             "tokens and exports travel in the clear; let only a proxy with TLS reach this address"
         );
     }
-    let service = app.on_passing_time().service(config).await?;
+    let Some(service) = open(app, &config, &soft).await? else {
+        return Ok(());
+    };
     let sweeper = tokio::spawn(sweeper::run(service.clone(), soft.clone()));
     let worker = tokio::spawn(Worker::run(service.clone(), soft.clone(), hard.clone()));
     writeln!(io::stdout(), "Export Room answers on http://{address}")?;

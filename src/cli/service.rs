@@ -4,13 +4,20 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{CANCELLED, Signals};
+use crate::app::{App, Service};
 use crate::config::{Config, ConfigError, Secret};
+use crate::store::StoreError;
+
+/// How long a workspace that is not there is waited for, and the wait between two looks.
+const PATIENCE: Duration = Duration::from_mins(5);
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Where the settings of a service come from, beside its environment.
 #[derive(Debug, Args)]
@@ -105,6 +112,36 @@ pub(super) fn variables() -> impl Iterator<Item = (String, String)> {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
     std::env::vars_os().filter_map(text)
+}
+
+/// Opens what a service works with; nothing when it is asked to stop meanwhile. A live database that does not answer, or
+/// that Rocket.Chat has not filled, is waited for: what a machine starts comes up in any order.
+pub(super) async fn open(
+    app: &App,
+    config: &Config,
+    stop: &CancellationToken,
+) -> Result<Option<Service>, StoreError> {
+    let begun = Instant::now();
+    loop {
+        let app = app.on_passing_time();
+        let opened = tokio::select! {
+            opened = app.service(config.clone()) => opened,
+            () = stop.cancelled() => return Ok(None),
+        };
+        let error = match opened {
+            Ok(service) => return Ok(Some(service)),
+            Err(error) => error,
+        };
+        let passing = matches!(error, StoreError::Server(_) | StoreError::NotFilled(_));
+        if !passing || begun.elapsed() >= PATIENCE {
+            return Err(error);
+        }
+        tracing::warn!(%error, "the workspace is not there yet; it is looked for again");
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
+            () = stop.cancelled() => return Ok(None),
+        }
+    }
 }
 
 /// How a service is asked to stop.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::service::{ServiceOptions, Shutdown, shutdown_on_signals};
+use super::service::{ServiceOptions, Shutdown, open, shutdown_on_signals};
 use crate::app::App;
 use crate::jobs::sweeper;
 use crate::jobs::worker::Worker;
@@ -20,7 +20,9 @@ pub(super) async fn run(app: App, options: WorkOptions) -> anyhow::Result<ExitCo
     let config = options.service.load(&[])?;
     telemetry::start_log(&config.log)?;
     let Shutdown { soft, hard } = shutdown_on_signals()?;
-    let service = app.on_passing_time().service(config).await?;
+    let Some(service) = open(&app, &config, &soft).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let sweeper = tokio::spawn(sweeper::run(service.clone(), soft.clone()));
     Worker::run(service, soft, hard).await;
     sweeper.await?;

@@ -114,6 +114,7 @@ pub async fn run(
         store: &place.store,
         extension: place.extension.as_deref(),
         path: place.path.as_ref().map(|(field, path)| (*field, &**path)),
+        at: place.at.as_deref(),
         site_url: &site_url,
         tool: TOOL,
         now: service.clock.now(),
@@ -344,10 +345,12 @@ fn of_store(error: &StoreError) -> Failure {
     match error {
         StoreError::Cancelled => Failure::Cancelled,
         StoreError::NoSpace { .. } | StoreError::TemporaryFull { .. } => no_space(),
-        StoreError::Corrupt(_) | StoreError::NotOurs(_) => Failure::Final(JobError::new(
-            "workspace-damaged",
-            "What the server keeps of this room is damaged and cannot be read. Ask the administrator to look at the server's log.",
-        )),
+        StoreError::Corrupt(_) | StoreError::NotOurs(_) | StoreError::NotFilled(_) => {
+            Failure::Final(JobError::new(
+                "workspace-damaged",
+                "What the server keeps of this room is damaged and cannot be read. Ask the administrator to look at the server's log.",
+            ))
+        }
         StoreError::Io { .. }
         | StoreError::Sqlite(_)
         | StoreError::Remote { .. }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -54,6 +55,15 @@ pub enum TargetError {
     },
 }
 
+/// Who may read a file beside its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// Nobody.
+    Owner,
+    /// Its group.
+    Group,
+}
+
 /// A ZIP that is being written. Dropped before [`Target::commit`], it leaves nothing behind.
 pub struct Target {
     out: BufWriter<Sink>,
@@ -76,8 +86,8 @@ enum Kind {
         directory: PathBuf,
         path: PathBuf,
         replace: bool,
-        /// Whether nobody else may read it.
-        private: bool,
+        /// Who may read it, when that is not as with any new file.
+        rights: Option<Rights>,
         /// There once there is enough to write.
         write_back: Option<WriteBack>,
     },
@@ -133,7 +143,7 @@ impl Target {
                     directory,
                     path: path.to_owned(),
                     replace,
-                    private: false,
+                    rights: None,
                     write_back: None,
                 }
             }
@@ -141,12 +151,13 @@ impl Target {
         Ok(Self::new(kind, progress))
     }
 
-    /// A target for the file `name` in a directory, written under the name `temporary` until it is whole, which nobody
-    /// else may read. What has `name` is replaced; what has `temporary` is not.
+    /// A target for the file `name` in a directory, written under the name `temporary` until it is whole, which only those
+    /// with `rights` may read. What has `name` is replaced; what has `temporary` is not.
     pub fn private(
         directory: &Path,
         temporary: &str,
         name: &str,
+        rights: Rights,
         needed: u64,
         progress: Arc<Progress>,
     ) -> Result<Self, TargetError> {
@@ -157,7 +168,7 @@ impl Target {
             directory: directory.to_owned(),
             path: directory.join(name),
             replace: true,
-            private: true,
+            rights: Some(rights),
             write_back: None,
         };
         Ok(Self::new(kind, progress))
@@ -205,7 +216,7 @@ impl Target {
                 directory,
                 path,
                 replace,
-                private,
+                rights,
                 write_back,
             } => {
                 let io = |source| TargetError::Io {
@@ -213,6 +224,11 @@ impl Target {
                     source,
                 };
                 write_back.map_or(Ok(()), WriteBack::end).map_err(io)?;
+                if rights == Some(Rights::Group) {
+                    // Whatever the process's mask is: this was asked for.
+                    let readable = fs::Permissions::from_mode(0o640);
+                    file.as_file().set_permissions(readable).map_err(io)?;
+                }
                 file.as_file().sync_all().map_err(io)?;
                 let persisted = if replace {
                     file.persist(&path)
@@ -223,7 +239,7 @@ impl Target {
                     io::ErrorKind::AlreadyExists => TargetError::Exists(path.clone()),
                     _ => io(error.error),
                 })?;
-                if !private {
+                if rights.is_none() {
                     make_readable(&path).map_err(io)?;
                 }
                 // The name is durable when its directory is.
@@ -377,7 +393,6 @@ fn source_of(error: &io::Error) -> io::Error {
 
 /// Temporary files are private; the finished export has the rights that any new file has.
 fn make_readable(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
     let mask = rustix::process::umask(rustix::fs::Mode::empty());
     rustix::process::umask(mask);
     fs::set_permissions(path, fs::Permissions::from_mode(0o666 & !mask.bits()))
@@ -457,6 +472,60 @@ mod tests {
             .unwrap();
         assert!(error.to_string().contains("are needed and"), "{error}");
         assert!(names(directory.path()).is_empty());
+    }
+
+    /// The write-back of a target that is a file.
+    fn write_back(target: &mut Target) -> &mut Option<WriteBack> {
+        match &mut target.out.get_mut().kind {
+            Kind::File { write_back, .. } => write_back,
+            Kind::Stream(_) => panic!("a stream"),
+        }
+    }
+
+    /// Writes so many bytes; the file's digest.
+    fn fill(target: &mut Target, bytes: u64) -> String {
+        let mut digest = Sha256::new();
+        let mut piece = vec![0; BUFFER];
+        for number in 0..bytes / BUFFER as u64 {
+            piece.fill(number.to_le_bytes()[0]);
+            target.write_all(&piece).unwrap();
+            digest.update(&piece);
+        }
+        hex(&digest.finalize())
+    }
+
+    #[test]
+    fn the_disk_begins_to_write_before_a_large_export_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out.zip");
+        let mut target = Target::file(&path, false, 0, Arc::default()).unwrap();
+        fill(&mut target, WRITE_BACK);
+        assert!(write_back(&mut target).is_none(), "there is little yet");
+        drop(target);
+        let mut target = Target::file(&path, false, 0, Arc::default()).unwrap();
+        // The thread is told again and again, whether it has ended its last round or not.
+        let digest = fill(&mut target, 5 * WRITE_BACK);
+        assert!(write_back(&mut target).is_some());
+        let written = target.commit().unwrap();
+        assert_eq!((written.bytes, &written.sha256), (5 * WRITE_BACK, &digest));
+        let mut stored = Vec::new();
+        io::copy(&mut File::open(&path).unwrap(), &mut stored).unwrap();
+        assert_eq!(hex(&Sha256::digest(&stored)), digest);
+    }
+
+    #[test]
+    fn what_the_disk_refuses_early_is_told_at_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out.zip");
+        let mut target = Target::file(&path, false, 0, Arc::default()).unwrap();
+        // No pipe can be written to a disk: the first round fails, and the thread has ended when it is told to go on.
+        let (_reader, writer) = io::pipe().unwrap();
+        let refused = File::from(std::os::fd::OwnedFd::from(writer));
+        *write_back(&mut target) = Some(WriteBack::start(&refused).unwrap());
+        fill(&mut target, 3 * WRITE_BACK);
+        let error = target.commit().unwrap_err();
+        assert!(matches!(error, TargetError::Io { .. }), "{error}");
+        assert!(names(directory.path()).is_empty(), "it is not whole");
     }
 
     #[test]

@@ -18,8 +18,8 @@ use super::rate_limit::Allowance;
 use super::rooms_export::Success;
 use crate::jobs::steps::{Step, reached};
 use crate::jobs::{
-    CancelOutcome, EmailExportWork, FileExportWork, Job, JobFilter, JobId, JobProgress, JobState,
-    Work,
+    CancelOutcome, EmailExportWork, Fence, FileExportWork, Job, JobFilter, JobId, JobProgress,
+    JobState, Work,
 };
 use crate::store::user_data::UserDataFile;
 
@@ -384,7 +384,11 @@ pub async fn delete(
         service.user_data.remove(&file.id).await?;
     }
     // Nobody looks for what other claims left once the job is forgotten.
-    service.exports.clean(&job.id.0, None).await?;
+    let last = Fence {
+        id: job.id.clone(),
+        epoch: job.epoch,
+    };
+    service.exports.clean(&last, None).await?;
     // A mail that is just being handed over stays, and is forgotten with other mails.
     service.queue.remove(&mail).await?;
     service.queue.remove(&job.id).await?;

@@ -21,10 +21,10 @@ use bson::{Bson, DateTime, Document, doc};
 use mongodb::options::{FindOneAndUpdateOptions, IndexOptions, ReturnDocument};
 use mongodb::{Collection, IndexModel};
 
-use super::rows::{End, interrupted, json, parsed};
+use super::rows::{End, interrupted, json, last_of, millis, parsed};
 use super::{
     CancelOutcome, Claim, Claimed, Enqueued, Fence, Job, JobFilter, JobId, JobProgress, JobQueue,
-    JobState, NewJob, QueueError, Renewal, Settlement, Work,
+    JobState, NewJob, QueueError, Renewal, Settlement, SweepTurn, Work,
 };
 use crate::clock::Clock;
 use crate::store::StoreError;
@@ -45,6 +45,10 @@ const CANDIDATES: i64 = 16;
 const RUNNING: i64 = 10_000;
 /// Jobs whose record is written for a process that died, at a time.
 const PENDING: i64 = 100;
+/// How long what was refused is left alone.
+const REFUSED: Duration = Duration::from_mins(1);
+/// The document that says who swept when. It is no job: it has no state.
+const SWEEP: &str = "export-room-sweep";
 /// The years 1 to 9999, which is what every client of a database can show.
 const DATES: (i64, i64) = (-62_135_596_800_000, 253_402_300_799_999);
 
@@ -70,6 +74,7 @@ impl MongoQueue {
         let unique = || IndexOptions::builder().sparse(true).unique(true).build();
         let due = doc! {"state": 1, "kind": 1, "runAt": 1, "createdAt": 1, "_id": 1};
         let listed = doc! {"owner": 1, "kind": 1, "createdAt": 1, "_id": 1};
+        let untidy = doc! {"kind": 1, "endedAt": 1, "_id": 1, "epoch": 1, "hasFile": 1};
         let indexes = [
             index("same", doc! {"same": 1}, unique()),
             index("place", doc! {"place": 1}, unique()),
@@ -81,6 +86,8 @@ impl MongoQueue {
             index("listed", listed, plain()),
             // What can be forgotten.
             index("ended", doc! {"hasFile": 1, "endedAt": 1}, plain()),
+            // What may have left something, without a look at the others.
+            index("untidy", untidy, plain()),
         ];
         let question = jobs.create_indexes(indexes);
         database.ask(COLLECTION, async { question.await }).await?;
@@ -172,21 +179,63 @@ impl MongoQueue {
         let question = self
             .jobs
             .update_one(doc! {"_id": id}, doc! {"$unset": {"pending": ""}});
-        self.database
+        let written = self
+            .database
             .ask(COLLECTION, async { question.await })
             .await?;
+        if written.matched_count == 0 {
+            // It was removed meanwhile, and what it left with it.
+            self.revoke(id, pending).await?;
+        }
         Ok(())
     }
 
-    /// Does it for processes that died.
-    async fn fulfil_others(&self) -> Result<(), StoreError> {
-        let pending = doc! {"pending.since": {"$exists": true}};
+    /// Takes back what an ended job has left to be written, whether it was written or not. What has begun is left alone.
+    async fn revoke(&self, id: &str, pending: &Document) -> Result<(), StoreError> {
+        if pending.get_document("file").is_ok() {
+            let records = self.database.durable(USER_DATA_FILES);
+            let question = records.delete_one(doc! {"_id": id});
+            let removed = async { question.await };
+            self.database.ask(USER_DATA_FILES, removed).await?;
+        }
+        let then: Vec<_> = documents(pending, "then")
+            .filter_map(|job| job.get("_id"))
+            .collect();
+        let waiting = doc! {"_id": {"$in": then}, "state": JobState::Queued.name()};
+        let question = self.jobs.delete_many(waiting);
+        let removed = async { question.await };
+        self.database.ask(COLLECTION, removed).await?;
+        Ok(())
+    }
+
+    /// Writes what jobs of processes that died have left. What is refused is tried again after a while, and keeps nobody
+    /// from other work.
+    async fn fulfil_others(&self, now: i64) -> Result<(), StoreError> {
+        let pending = doc! {
+            "pending.since": {"$exists": true}, "pending.again": {"$not": {"$gt": date(now)}},
+        };
         for job in self.all(pending, doc! {}, PENDING).await? {
-            if let (Ok(id), Ok(pending)) = (job.get_str("_id"), job.get_document("pending")) {
-                self.fulfil(id, pending).await?;
-            }
+            let (Ok(id), Ok(pending)) = (job.get_str("_id"), job.get_document("pending")) else {
+                continue;
+            };
+            let Err(error) = self.fulfil(id, pending).await else {
+                continue;
+            };
+            tracing::warn!(job = id, %error, "what an ended job leaves cannot be written yet");
+            let again = date(now.saturating_add(millis(REFUSED)));
+            let waiting = doc! {"_id": id, "pending.since": {"$exists": true}};
+            self.change(waiting, doc! {"$set": {"pending.again": again}})
+                .await?;
         }
         Ok(())
+    }
+
+    /// Whether a job is open, and stays written down whatever election comes: a change of it waits for the majority, and
+    /// with it for everything before. Whoever read it may have read what is taken back.
+    async fn confirm(&self, id: &str, now: i64) -> Result<bool, StoreError> {
+        let open = doc! {"_id": id, "state": {"$in": open_states()}};
+        let asked = doc! {"$set": {"askedAt": date(now)}};
+        Ok(self.change(open, asked).await?.is_some())
     }
 
     /// Ends the jobs whose worker died and that are not to be begun again.
@@ -460,7 +509,10 @@ impl JobQueue for MongoQueue {
             if let Some(same) = &job.same {
                 let existing = self.find(doc! {"same": same_of(&job.owner, same)}).await?;
                 if let Some(id) = existing.as_ref().and_then(|job| job.get_str("_id").ok()) {
-                    return Ok(enqueued(id, true));
+                    if self.confirm(id, now).await? {
+                        return Ok(enqueued(id, true));
+                    }
+                    continue;
                 }
             }
             let mut document = document(job, now, run_at)?;
@@ -479,7 +531,8 @@ impl JobQueue for MongoQueue {
                 let n = first_free(&taken.collect());
                 document.insert("place", doc! {"owner": &job.owner.0, "kind": kind, "n": n});
             }
-            if self.insert(&document).await? || self.job(&job.id).await?.is_some() {
+            // It is there when only the answer to an attempt before was lost.
+            if self.insert(&document).await? || self.confirm(&job.id.0, now).await? {
                 return Ok(enqueued(&job.id.0, false));
             }
         }
@@ -487,9 +540,10 @@ impl JobQueue for MongoQueue {
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, QueueError> {
+        let asked = Instant::now();
         self.time.look(&self.database).await?;
-        let (now, until) = (self.time.there(claim.now), self.time.there(claim.until));
-        self.fulfil_others().await?;
+        let now = self.time.there(claim.now);
+        self.fulfil_others(now).await?;
         let mut claimed = Claimed::default();
         for _ in 0..RACES {
             let filter = doc! {"state": JobState::Running.name()};
@@ -508,6 +562,10 @@ impl JobQueue for MongoQueue {
                 break;
             }
             for job in &candidates {
+                // A lease begins when it is taken: the questions before may have been answered slowly.
+                let late = Some(millis(asked.elapsed())).filter(|late| *late >= ServerTime::NONE);
+                let until = claim.until.saturating_add(late.unwrap_or(0));
+                let until = self.time.there(until);
                 if let Some(taken) = self.take(job, &running, claim, now, until).await? {
                     claimed.job = Some(taken);
                     return Ok(claimed);
@@ -652,18 +710,18 @@ impl JobQueue for MongoQueue {
 
     async fn remove(&self, id: &JobId) -> Result<bool, QueueError> {
         let ended = doc! {"_id": &id.0, "state": {"$in": ended_states()}};
-        // What it has left to be written must not be written after it is gone.
-        if let Some(job) = self.find(ended.clone()).await?
-            && let Ok(pending) = job.get_document("pending")
-        {
-            self.fulfil(&id.0, pending).await?;
-        }
-        let question = self.jobs.delete_one(ended);
+        let question = self.jobs.find_one_and_delete(ended);
         let removed = self
             .database
             .ask(COLLECTION, async { question.await })
             .await?;
-        Ok(removed.deleted_count > 0)
+        // Who is writing it at this moment finds that the job is gone, and takes it back as well.
+        if let Some(job) = &removed
+            && let Ok(pending) = job.get_document("pending")
+        {
+            self.revoke(&id.0, pending).await?;
+        }
+        Ok(removed.is_some())
     }
 
     async fn forget(&self, instant: i64, limit: u32) -> Result<u64, QueueError> {
@@ -681,6 +739,68 @@ impl JobQueue for MongoQueue {
             .ask(COLLECTION, async { question.await })
             .await?;
         Ok(forgotten.deleted_count)
+    }
+
+    async fn begin_sweep(
+        &self,
+        now: i64,
+        every: Duration,
+    ) -> Result<Option<SweepTurn>, QueueError> {
+        self.time.look(&self.database).await?;
+        let now = self.time.there(now);
+        let recent = date(now.saturating_sub(millis(every)));
+        // One that begins later than now was begun before the clock was set back.
+        let free = doc! {
+            "_id": SWEEP, "$or": [{"began": {"$lte": recent}}, {"began": {"$gt": date(now)}}],
+        };
+        let question = self
+            .jobs
+            .find_one_and_update(free, doc! {"$set": {"began": date(now)}})
+            .upsert(true)
+            .return_document(ReturnDocument::After);
+        let begun = self
+            .database
+            .ask_unless_taken(COLLECTION, async { question.await })
+            .await?;
+        Ok(begun.flatten().map(|sweep| SweepTurn {
+            began: now,
+            since: instant(&sweep, "since").unwrap_or(i64::MIN),
+        }))
+    }
+
+    async fn end_sweep(&self, turn: SweepTurn) -> Result<(), QueueError> {
+        let since = doc! {"$max": {"since": date(turn.began)}};
+        self.change(doc! {"_id": SWEEP}, since).await?;
+        Ok(())
+    }
+
+    async fn untidy(
+        &self,
+        since: i64,
+        after: Option<&Job>,
+        limit: u32,
+    ) -> Result<Vec<Job>, QueueError> {
+        let (at, id) = last_of(since, after);
+        let later = [
+            doc! {"endedAt": {"$gt": date(at)}},
+            doc! {"endedAt": date(at), "_id": {"$gt": id}},
+        ];
+        let untidy = [
+            doc! {"epoch": {"$gt": 1_i64}},
+            doc! {"epoch": 1_i64, "hasFile": false},
+        ];
+        let wanted = doc! {
+            "kind": Work::FILE_EXPORT, "state": {"$in": ended_states()},
+            "endedAt": {"$gte": date(at)}, "$and": [{"$or": &later}, {"$or": &untidy}],
+        };
+        let order = doc! {"endedAt": 1, "_id": 1};
+        let found = self.all(wanted, order, limit.into()).await?;
+        Ok(found.iter().map(job_of).collect())
+    }
+
+    async fn ready(&self) -> Result<(), QueueError> {
+        self.find(doc! {"_id": SWEEP}).await?;
+        Ok(())
     }
 
     async fn check(&self) -> Result<(), QueueError> {
@@ -703,8 +823,12 @@ impl JobQueue for MongoQueue {
     }
 
     async fn counts(&self) -> Result<Vec<(String, JobState, u64)>, QueueError> {
-        let stages =
-            [doc! {"$group": {"_id": {"kind": "$kind", "state": "$state"}, "count": {"$sum": 1}}}];
+        let all: Vec<_> = JobState::ALL.into_iter().map(JobState::name).collect();
+        // Named, so that the index on them has the answer and no job is looked at.
+        let stages = [
+            doc! {"$match": {"state": {"$in": all}}},
+            doc! {"$group": {"_id": {"kind": "$kind", "state": "$state"}, "count": {"$sum": 1}}},
+        ];
         let question = self.jobs.aggregate(stages);
         let read = async {
             let mut cursor = question.await?;

@@ -1,9 +1,11 @@
 //! What every queue keeps of a job in the same way: its JSON, how it ends, and what is said when nobody ends it.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{JobError, JobState, QueueError, Settlement};
+use super::{Job, JobError, JobState, QueueError, Settlement};
 use crate::store::StoreError;
 
 /// A part of a job as it is kept.
@@ -15,6 +17,17 @@ pub(super) fn json(value: &impl Serialize) -> Result<String, QueueError> {
 /// A part of a job that is kept. What a newer version wrote in a form of its own is not there for this one.
 pub(super) fn parsed<T: DeserializeOwned>(text: Option<String>) -> Option<T> {
     serde_json::from_str(&text?).ok()
+}
+
+/// A duration as the distance of two instants.
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// End and id after which a page of ended jobs begins: those of its last job, or before all that ended at `since`.
+pub(super) fn last_of(since: i64, after: Option<&Job>) -> (i64, String) {
+    let last = after.map(|job| (job.ended_at.unwrap_or(since), job.id.0.clone()));
+    last.unwrap_or((since, String::new()))
 }
 
 /// Why a job failed that lost its worker once too often.

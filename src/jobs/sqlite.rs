@@ -1,6 +1,7 @@
 //! The queue in the workspace file, so that the record of a file and the end of its job are written together.
 
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
@@ -9,10 +10,10 @@ use rusqlite::{
     params,
 };
 
-use super::rows::{End, interrupted, json, parsed};
+use super::rows::{End, interrupted, json, last_of, millis, parsed};
 use super::{
     CancelOutcome, Claim, Claimed, Enqueued, Fence, Job, JobFilter, JobId, JobProgress, JobQueue,
-    JobState, NewJob, QueueError, Renewal, Settlement, Work,
+    JobState, NewJob, QueueError, Renewal, Settlement, SweepTurn, Work,
 };
 use crate::store::StoreError;
 use crate::store::directory::UserId;
@@ -29,6 +30,9 @@ use crate::store::sqlite::{put_user_data_file, schema};
 /// - `job_listed`, `job_listed_room`: a user's pages.
 /// - `job_ended`: what can be forgotten.
 /// - `job_counted`: counts without rows.
+/// - `job_untidy`: exports that may have left something: few.
+///
+/// `sweep` is who swept when.
 const TABLE: &str = "
 CREATE TABLE IF NOT EXISTS job(id TEXT PRIMARY KEY, owner TEXT NOT NULL, rid TEXT, kind TEXT NOT NULL, work TEXT NOT NULL,
   same TEXT, state TEXT NOT NULL, attempt INTEGER NOT NULL, epoch INTEGER NOT NULL, created_at INTEGER NOT NULL,
@@ -43,6 +47,9 @@ CREATE INDEX IF NOT EXISTS job_listed ON job(owner, kind, created_at, id);
 CREATE INDEX IF NOT EXISTS job_listed_room ON job(owner, rid, kind, created_at, id);
 CREATE INDEX IF NOT EXISTS job_ended ON job(ended_at) WHERE has_file = 0 AND state IN ('done', 'failed', 'cancelled');
 CREATE INDEX IF NOT EXISTS job_counted ON job(kind, state);
+CREATE INDEX IF NOT EXISTS job_untidy ON job(kind, ended_at, id)
+  WHERE state IN ('done', 'failed', 'cancelled') AND epoch > has_file;
+CREATE TABLE IF NOT EXISTS sweep(one INTEGER PRIMARY KEY CHECK(one = 1), began INTEGER NOT NULL, since INTEGER NOT NULL);
 ";
 
 /// What [`job_of`] reads.
@@ -463,6 +470,61 @@ impl JobQueue for SqliteQueue {
             Ok(forgotten as u64)
         })
         .await
+    }
+
+    async fn begin_sweep(
+        &self,
+        now: i64,
+        every: Duration,
+    ) -> Result<Option<SweepTurn>, QueueError> {
+        let recent = now.saturating_sub(millis(every));
+        self.write(move |transaction| {
+            // One that begins later than now was begun before the clock was set back.
+            let since = transaction
+                .prepare_cached(
+                    "INSERT INTO sweep(one, began, since) VALUES(1, ?1, ?2) ON CONFLICT(one) DO UPDATE SET began = ?1 \
+                     WHERE began <= ?3 OR began > ?1 RETURNING since",
+                )?
+                .query_row(params![now, i64::MIN, recent], |row| row.get(0))
+                .optional()?;
+            Ok(since.map(|since| SweepTurn { began: now, since }))
+        })
+        .await
+    }
+
+    async fn end_sweep(&self, turn: SweepTurn) -> Result<(), QueueError> {
+        self.write(move |transaction| {
+            transaction
+                .prepare_cached("UPDATE sweep SET since = max(since, ?1)")?
+                .execute([turn.began])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn untidy(
+        &self,
+        since: i64,
+        after: Option<&Job>,
+        limit: u32,
+    ) -> Result<Vec<Job>, QueueError> {
+        let (at, id) = last_of(since, after);
+        self.read(move |connection| {
+            let jobs = connection
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM job INDEXED BY job_untidy WHERE kind = ?1 \
+                     AND state IN ('done', 'failed', 'cancelled') AND epoch > has_file \
+                     AND (ended_at, id) > (?2, ?3) ORDER BY ended_at, id LIMIT ?4"
+                ))?
+                .query_map(params![Work::FILE_EXPORT, at, id, limit], job_of)?
+                .collect::<Result<_, _>>()?;
+            Ok(jobs)
+        })
+        .await
+    }
+
+    async fn ready(&self) -> Result<(), QueueError> {
+        self.job(&JobId(String::new())).await.map(drop)
     }
 
     async fn check(&self) -> Result<(), QueueError> {

@@ -1,14 +1,16 @@
 //! Removes what nobody needs any more: exports that are old enough, what dead workers left, jobs long past.
 //!
-//! Things go in an order in which somebody who dies between two of them leaves what the next sweep finds. Several
-//! processes may sweep at once.
+//! Things go in an order in which somebody who dies between two of them leaves what the next sweep finds. Processes that
+//! share a queue take turns; two that sweep at once, because one of them is slow, do no harm.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::{JobId, JobState, QueueError};
+use super::rows::millis;
+use super::{Fence, JobId, JobState, QueueError, SweepTurn};
 use crate::app::Service;
 use crate::blob::BlobError;
 use crate::store::StoreError;
@@ -17,6 +19,10 @@ use crate::words::chain;
 
 /// How much is looked at together.
 const PAGE: u16 = 100;
+/// A worker that has slept through its lease may wake up and write for so long after its job has ended, in milliseconds.
+const LATE: i64 = 24 * 60 * 60_000;
+/// A store that refuses so many removals in a row is left alone until the next sweep.
+const REFUSALS: u32 = 10;
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,11 +49,23 @@ enum SweepError {
     Blob(#[from] BlobError),
 }
 
-/// Sweeps now and then every `store.sweep`, until told to stop.
+/// Sweeps now and then every `store.sweep`, when no other process has, until told to stop.
 pub async fn run(service: Service, stop: CancellationToken) {
+    let every = service.config.store.sweep;
     loop {
+        let now = service.clock.now();
+        let swept = async {
+            match service.queue.begin_sweep(now, every).await {
+                Ok(Some(turn)) => sweep(&service, turn).await,
+                Ok(None) => Swept::default(),
+                Err(error) => {
+                    tracing::warn!(%error, "the queue cannot be swept");
+                    Swept::default()
+                }
+            }
+        };
         let swept = tokio::select! {
-            swept = sweep(&service) => swept,
+            swept = swept => swept,
             () = stop.cancelled() => return,
         };
         if swept != Swept::default() {
@@ -59,18 +77,18 @@ pub async fn run(service: Service, stop: CancellationToken) {
             tracing::info!(expired, leftovers, forgotten, "swept");
         }
         tokio::select! {
-            () = tokio::time::sleep(service.config.store.sweep) => {}
+            () = tokio::time::sleep(every) => {}
             () = stop.cancelled() => return,
         }
     }
 }
 
 /// Sweeps once. What cannot be removed is logged, and keeps nothing else from being removed.
-pub async fn sweep(service: &Service) -> Swept {
+pub async fn sweep(service: &Service, turn: SweepTurn) -> Swept {
     let mut swept = Swept::default();
     let parts = [
         expire(service, &mut swept.expired).await,
-        tidy(service, &mut swept.leftovers).await,
+        tidy(service, turn, &mut swept.leftovers).await,
         forget(service, &mut swept.forgotten).await,
     ];
     for error in parts.into_iter().filter_map(Result::err) {
@@ -85,26 +103,38 @@ async fn expire(service: &Service, expired: &mut u64) -> Result<(), SweepError> 
     let Some(keep) = service.config.store.keep else {
         return Ok(());
     };
+    let before = earlier(service.clock.now(), keep);
+    // How often each store has refused in a row. What one of them refuses is no reason to keep what others have.
+    let mut refusals: HashMap<String, u32> = HashMap::new();
+    let mut last: Option<UserDataFile> = None;
     loop {
-        let before = earlier(service.clock.now(), keep);
+        let after = last
+            .as_ref()
+            .map(|file| (file.created_at.unwrap_or(i64::MIN), file.id.as_str()));
         let files = service
             .user_data
-            .created_before(before, PAGE.into())
+            .created_before(before, after, PAGE.into())
             .await?;
-        let until_now = *expired;
         for file in &files {
+            if refusals.get(&file.store) == Some(&REFUSALS) {
+                continue;
+            }
             match remove(service, file).await {
-                Ok(()) => *expired += 1,
+                Ok(()) => {
+                    *expired += 1;
+                    refusals.remove(&file.store);
+                }
                 Err(error) => {
                     let error = chain(&error);
                     tracing::warn!(job = file.id, error, "an export cannot be removed");
+                    *refusals.entry(file.store.clone()).or_default() += 1;
                 }
             }
         }
-        // The next page begins with what could not be removed.
-        if files.len() < PAGE.into() || *expired == until_now {
+        if files.len() < PAGE.into() {
             return Ok(());
         }
+        last = files.into_iter().next_back();
     }
 }
 
@@ -115,35 +145,38 @@ async fn remove(service: &Service, file: &UserDataFile) -> Result<(), SweepError
         Ok(()) | Err(BlobError::Missing(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    // Nobody looks for what other claims left once the job is forgotten.
-    service.exports.clean(&file.id, None).await?;
-    service.queue.remove(&JobId(file.id.clone())).await?;
+    let id = JobId(file.id.clone());
+    if let Some(job) = service.queue.job(&id).await? {
+        // Nobody looks for what other claims left once the job is forgotten.
+        let epoch = job.epoch;
+        let last = Fence { id, epoch };
+        service.exports.clean(&last, None).await?;
+        service.queue.remove(&last.id).await?;
+    }
     service.user_data.remove(&file.id).await?;
     tracing::info!(target: "audit", job = file.id, user = file.owner.0, "export expired");
     Ok(())
 }
 
-/// Removes the files of claims that nobody has any more. Jobs that have not ended are left to their workers; those that
-/// the queue does not know may be another server's.
-async fn tidy(service: &Service, removed: &mut u64) -> Result<(), SweepError> {
-    let mut after: Option<String> = None;
+/// Removes the files of claims that nobody has any more. Jobs that have not ended are left to their workers.
+async fn tidy(service: &Service, turn: SweepTurn, removed: &mut u64) -> Result<(), SweepError> {
+    let queue = &service.queue;
+    let since = turn.since.saturating_sub(LATE);
+    let mut last = None;
     loop {
-        let jobs = service.exports.jobs(after.as_deref(), PAGE.into()).await?;
-        for id in &jobs {
-            let Some(job) = service.queue.job(&JobId(id.clone())).await? else {
-                continue;
+        let jobs = queue.untidy(since, last.as_ref(), PAGE.into()).await?;
+        for job in &jobs {
+            let keep = (job.state == JobState::Done).then_some(job.epoch);
+            let claims = Fence {
+                id: job.id.clone(),
+                epoch: job.epoch,
             };
-            let keep = match job.state {
-                JobState::Queued | JobState::Running => continue,
-                JobState::Done => Some(job.epoch),
-                JobState::Failed | JobState::Cancelled => None,
-            };
-            *removed += service.exports.clean(id, keep).await?;
+            *removed += service.exports.clean(&claims, keep).await?;
         }
         if jobs.len() < PAGE.into() {
-            return Ok(());
+            return Ok(queue.end_sweep(turn).await?);
         }
-        after = jobs.into_iter().next_back();
+        last = jobs.into_iter().next_back();
     }
 }
 
@@ -163,5 +196,5 @@ async fn forget(service: &Service, forgotten: &mut u64) -> Result<(), SweepError
 }
 
 fn earlier(now: i64, by: Duration) -> i64 {
-    now.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
+    now.saturating_sub(millis(by))
 }

@@ -366,7 +366,11 @@ impl Worker {
         if !matches!(job.work, Some(Work::FileExport(_))) {
             return;
         }
-        match self.service.exports.clean(&job.id.0, keep).await {
+        let last = Fence {
+            id: job.id.clone(),
+            epoch: job.epoch,
+        };
+        match self.service.exports.clean(&last, keep).await {
             Ok(0) => {}
             Ok(files) => {
                 tracing::info!(job = job.id.0, files, "removed what earlier attempts left");

@@ -131,7 +131,8 @@ impl fmt::Debug for MongoDatabase {
 impl MongoDatabase {
     /// Connects and looks whether it is a Rocket.Chat's database.
     ///
-    /// [`StoreError::NotOurs`] when the address is none, names no database, or one of something else.
+    /// [`StoreError::NotOurs`] when the address is none or names no database, [`StoreError::NotFilled`] when that is
+    /// Rocket.Chat's not yet, or something else's.
     pub async fn connect(uri: &Uri, load: Load) -> Result<Self, StoreError> {
         tls::install();
         let strange = |error: Error| {
@@ -188,7 +189,7 @@ impl MongoDatabase {
                 return Ok(connected);
             }
         }
-        Err(StoreError::NotOurs(format!(
+        Err(StoreError::NotFilled(format!(
             "{uri} has no rooms and no settings of Rocket.Chat; is it the database of its MONGO_URL?"
         )))
     }
@@ -477,11 +478,13 @@ pub(crate) fn code_of(error: &Error) -> Option<i32> {
         ErrorKind::Command(refusal) => Some(refusal.code),
         ErrorKind::Write(WriteFailure::WriteError(refusal)) => Some(refusal.code),
         ErrorKind::Write(WriteFailure::WriteConcernError(refusal)) => Some(refusal.code),
-        ErrorKind::InsertMany(refusals) => refusals
-            .write_errors
-            .as_ref()
-            .and_then(|refusals| refusals.first())
-            .map(|refusal| refusal.code),
+        ErrorKind::InsertMany(refusals) => {
+            let first = refusals.write_errors.as_ref().and_then(|all| all.first());
+            let unconfirmed = refusals.write_concern_error.as_ref();
+            first
+                .map(|refusal| refusal.code)
+                .or(unconfirmed.map(|refusal| refusal.code))
+        }
         _ => None,
     }
 }
@@ -493,5 +496,30 @@ pub(crate) fn is_passing(error: &Error) -> bool {
         | ErrorKind::ConnectionPoolCleared { .. }
         | ErrorKind::ServerSelection { .. } => true,
         _ => code_of(error).is_some_and(|code| PASSING.contains(&code)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_that_no_majority_has_yet_may_be_made_again() {
+        let of = |refusals: Document| {
+            let refusals = bson::deserialize_from_document(refusals).unwrap();
+            Error::from(ErrorKind::InsertMany(refusals))
+        };
+        let unconfirmed = doc! {"writeConcernError": {"code": 91, "errmsg": "shutting down"}};
+        let taken = doc! {"writeErrors": [{"index": 0, "code": 11000, "errmsg": "taken"}]};
+        let mut both = taken.clone();
+        both.extend(unconfirmed.clone());
+        for (refusals, code, passing) in [
+            (unconfirmed, Some(91), true),
+            (taken, Some(code::DUPLICATE_KEY), false),
+            (both, Some(code::DUPLICATE_KEY), false),
+        ] {
+            let error = of(refusals);
+            assert_eq!((code_of(&error), is_passing(&error)), (code, passing));
+        }
     }
 }

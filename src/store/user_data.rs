@@ -57,6 +57,10 @@ pub struct UserDataFile {
     pub uploaded_at: Option<i64>,
     /// `exportRoom.sha256`: of the whole ZIP, hexadecimal.
     pub sha256: Option<String>,
+    /// `exportRoom.at` ([`Place::at`](crate::blob::user_data::Place::at)).
+    pub at: Option<String>,
+    /// `createdAt`, milliseconds since 1970.
+    pub created_at: Option<i64>,
     /// Whether all of its bytes are there (`complete`).
     pub complete: bool,
     /// The whole document, as it is or will be stored.
@@ -94,6 +98,8 @@ pub struct FinishedExport<'a> {
     pub extension: Option<&'a str>,
     /// Its path there ([`Place::path`](crate::blob::user_data::Place::path)).
     pub path: Option<(&'a str, &'a str)>,
+    /// Which place of the store's kind it is ([`Place::at`](crate::blob::user_data::Place::at)).
+    pub at: Option<&'a str>,
     /// How users reach the server, for example `https://chat.example.org/sub`.
     pub site_url: &'a str,
     /// What made it ([`TOOL`](crate::export::report::TOOL)).
@@ -120,6 +126,8 @@ impl UserDataFile {
             content_type: text_at(doc, &["type"]).unwrap_or_default(),
             uploaded_at: doc.get("uploadedAt").and_then(Value::millis),
             sha256: text_at(doc, &["exportRoom", "sha256"]),
+            at: text_at(doc, &["exportRoom", "at"]),
+            created_at: doc.get("createdAt").and_then(Value::millis),
             complete: doc.get("complete").is_some_and(Value::truthy),
             doc: raw,
         })
@@ -142,6 +150,7 @@ impl UserDataFile {
         set(&mut details, "dateTo", export.date_to);
         details.insert("sha256", export.sha256);
         details.insert("tool", export.tool);
+        set(&mut details, "at", export.at);
         let mut record = doc! {
             "_id": id,
             "userId": &export.owner.0,
@@ -217,10 +226,12 @@ pub trait UserDataFiles: Send + Sync {
     /// Takes a record away, if it is there.
     async fn remove(&self, id: &str) -> Result<(), StoreError>;
 
-    /// At most `limit` records of exports of ours (they have `exportRoom`) with `createdAt` before an instant.
+    /// At most `limit` records of exports of ours (they have `exportRoom`) with `createdAt` before an instant, in its order
+    /// and that of their ids; after that of such an instant and id.
     async fn created_before(
         &self,
         instant: i64,
+        after: Option<(i64, &str)>,
         limit: usize,
     ) -> Result<Vec<UserDataFile>, StoreError>;
 }
@@ -245,6 +256,7 @@ mod tests {
             store: "FileSystem:UserDataFiles",
             extension: Some("zip"),
             path: None,
+            at: Some("/srv/exports"),
             site_url: "https://chat.example.org/sub/",
             tool: "Export Room 1",
             now: 1_709_647_629_000,
@@ -277,7 +289,7 @@ mod tests {
                 "exportRoom": {
                     "job": "tJob5678901234567", "format": "html", "from": DateTime::from_millis(1_709_251_200_000),
                     "to": DateTime::from_millis(1_709_650_000_000), "dateFrom": "2024-03-01", "sha256": "abcd",
-                    "tool": "Export Room 1",
+                    "tool": "Export Room 1", "at": "/srv/exports",
                 },
             }
         );
@@ -288,6 +300,8 @@ mod tests {
         assert_eq!((file.name.as_str(), file.size), (name, 1234));
         assert_eq!(file.uploaded_at, Some(1_709_647_629_000));
         assert_eq!(file.sha256.as_deref(), Some("abcd"));
+        assert_eq!(file.at.as_deref(), Some("/srv/exports"));
+        assert_eq!(file.created_at, Some(1_709_647_629_000));
         assert!(file.complete);
     }
 

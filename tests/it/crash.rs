@@ -153,8 +153,9 @@ async fn a_removal_can_be_completed() {
     let exported = server.exported();
     assert_eq!(exported.stored(), Vec::<String>::new());
     assert_eq!(exported.records().await.len(), 1);
-    // What another claim left goes as well: its job is forgotten.
-    std::fs::write(exported.store.join(format!("{id}.7.zip")), b"PK").unwrap();
+    // What its claim left beside the file goes as well: its job is forgotten.
+    let left = format!(".export-room-{id}-1.part");
+    std::fs::write(exported.store.join(left), b"PK").unwrap();
     assert_eq!(download(&server, &id).0, 404);
     let answer = server.post("/api/v1/rooms.export.delete", Some(ADMIN), &name);
     assert_eq!(answer.text(), r#"{"success":true}"#);

@@ -400,7 +400,7 @@ fn ids(files: &[UserDataFile]) -> Vec<&str> {
 
 async fn records_are_found_and_removed(make: &impl AsyncFn(&DumpBuilder) -> Subject) {
     let mut dump = DumpBuilder::new();
-    for (id, created) in [("e3", 3), ("e1", 1), ("e2", 2), ("e-1", -1)] {
+    for (id, created) in [("e3", 3), ("e1", 1), ("e2b", 2), ("e2", 2), ("e-1", -1)] {
         dump.add("rocketchat_user_data_files", &record(id, created));
     }
     let mut personal = record("personal", 0);
@@ -416,10 +416,21 @@ async fn records_are_found_and_removed(make: &impl AsyncFn(&DumpBuilder) -> Subj
     );
     assert!(files.file("personal").await.unwrap().is_some());
     assert_eq!(files.file("gone").await.unwrap(), None);
-    let before = async |instant, limit| files.created_before(instant, limit).await.unwrap();
-    assert_eq!(ids(&before(3, 10).await), ["e-1", "e1", "e2"]);
+    let before = async |instant, limit| files.created_before(instant, None, limit).await.unwrap();
+    assert_eq!(ids(&before(3, 10).await), ["e-1", "e1", "e2", "e2b"]);
     assert_eq!(ids(&before(100, 2).await), ["e-1", "e1"]);
     assert!(before(-1, 10).await.is_empty());
+    // From page to page, also of those of one instant, although nothing of a page was removed.
+    let (mut seen, mut last) = (Vec::new(), None);
+    while let Some(file) = {
+        let after = last.as_ref().map(|(at, id): &(i64, String)| (*at, &**id));
+        files.created_before(4, after, 1).await.unwrap().pop()
+    } {
+        last = Some((file.created_at.unwrap(), file.id.clone()));
+        seen.push(file.id);
+    }
+    assert_eq!(seen, ["e-1", "e1", "e2", "e2b", "e3"]);
+    files.remove("e2b").await.unwrap();
     files.remove("e1").await.unwrap();
     files.remove("gone").await.unwrap();
     assert_eq!(files.file("e1").await.unwrap(), None);
@@ -448,7 +459,10 @@ async fn another_import_keeps_records_and_replaces_what_it_has() {
     // Also beside a server that has the file open.
     import_quietly(&second.write(Form::Directory, &directory), &workspace);
     assert!(served.file("ours").await.unwrap().is_some());
-    assert_eq!(ids(&served.created_before(2, 10).await.unwrap()), ["ours"]);
+    assert_eq!(
+        ids(&served.created_before(2, None, 10).await.unwrap()),
+        ["ours"]
+    );
     for (name, found) in [
         (LoginName::Email("old@x.test".to_owned()), false),
         (LoginName::Email("new@x.test".to_owned()), true),
@@ -489,7 +503,10 @@ async fn a_file_of_an_older_program_is_served_as_well() {
     assert!(served.find_user(&email).await.unwrap().is_some());
     assert!(served.is_team_member("t", &ann).await.unwrap());
     assert!(served.is_department_agent("d", &ann).await.unwrap());
-    assert_eq!(ids(&served.created_before(2, 10).await.unwrap()), ["e"]);
+    assert_eq!(
+        ids(&served.created_before(2, None, 10).await.unwrap()),
+        ["e"]
+    );
 }
 
 #[test]

@@ -248,3 +248,34 @@ fn caddy_sends_exports_here_and_everything_else_there() {
     let _proxy = Proxy(child);
     check("Caddy", port, &server);
 }
+
+#[test]
+fn the_units_are_valid_and_hand_the_configuration_over() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, command) in [
+        ("export-room.service", "serve"),
+        ("export-room-work@.service", "work"),
+    ] {
+        let unit = deployed(name);
+        // No file can belong to a user who is made when the unit starts.
+        for line in [
+            "DynamicUser=yes",
+            "LoadCredential=config:/etc/export-room.toml",
+            &format!("ExecStart=/usr/bin/export-room {command} --config %d/config"),
+        ] {
+            assert!(unit.lines().any(|found| found == line), "{name}: {line}");
+        }
+        let path = directory.path().join(name.replace('@', "@1"));
+        let here = unit.replace("/usr/bin/export-room", env!("CARGO_BIN_EXE_export-room"));
+        fs::write(&path, here).unwrap();
+        let verified = Command::new("systemd-analyze")
+            .args(["verify", "--man=no", text(&path)])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&verified.stderr);
+        assert!(
+            verified.status.success() && said.is_empty(),
+            "{name}: {said}"
+        );
+    }
+}

@@ -2,7 +2,7 @@
 //! stop.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use export_room::jobs::sqlite::SqliteQueue;
 use export_room::jobs::sweeper::{Swept, sweep};
 use export_room::jobs::{
     CancelOutcome, Claim, FileExportWork, Job, JobError, JobId, JobQueue, JobState, NewJob,
-    Settlement, Work,
+    Settlement, SweepTurn, Work,
 };
 use export_room::store::directory::UserId;
 use rustix::process::{Pid, Signal, kill_process};
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::cli::{command, run, text};
-use crate::support::dump::DumpBuilder;
+use crate::support::dump::{DumpBuilder, Form};
 use crate::support::exported::Exported;
 use crate::support::generate;
 
@@ -88,10 +88,14 @@ fn world() -> DumpBuilder {
 impl Bed {
     fn new(messages: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let database = directory.path().join("chat.db");
         let dump = world().write_with_large_room(directory.path(), messages);
+        Self::of(directory, &dump)
+    }
+
+    fn of(directory: TempDir, dump: &Path) -> Self {
+        let database = directory.path().join("chat.db");
         let address = format!("sqlite:{}", database.display());
-        let ran = run(&["import", text(&dump), "--workspace", &address]);
+        let ran = run(&["import", text(dump), "--workspace", &address]);
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         Self {
             queue: SqliteQueue::open(&database).unwrap(),
@@ -597,11 +601,21 @@ async fn the_sweeper_removes_what_nobody_needs_and_nothing_else() {
     let [waits, runs, failed] = ids;
     let bed = Bed::new(FEW);
     bed.enqueue(JOB, generate::ROOM).await;
+    // Its first worker dies.
+    let now = Clock::System.now();
+    let dead = Claim {
+        worker: "dead",
+        kinds: &Work::KINDS,
+        now,
+        until: now,
+        per_owner: 9,
+        attempts: 9,
+    };
+    assert!(bed.queue.claim(&dead).await.unwrap().job.is_some());
     let mut worker = bed.worker("worker", None, &[]);
     bed.until(JOB, JobState::Done, &worker).await;
     worker.stop().await;
     // The three in their states.
-    let now = Clock::System.now();
     for (id, run_at) in [(waits, now + DAY), (runs, now), (failed, now)] {
         bed.enqueue(id, generate::ROOM).await;
         let claim = Claim {
@@ -627,19 +641,23 @@ async fn the_sweeper_removes_what_nobody_needs_and_nothing_else() {
     let left: Vec<String> = ids
         .iter()
         .chain(&[JOB, "ddddddddddddddddd"])
-        .map(|id| format!(".export-room-{id}-9.part"))
+        .map(|id| format!(".export-room-{id}-1.part"))
         .collect();
     for name in &left {
         fs::write(bed.exported.store.join(name), b"PK").unwrap();
     }
     fs::write(bed.exported.store.join("notes.txt"), b"mine").unwrap();
     // What cannot be removed, of the job that comes first, keeps nothing else from being removed.
-    let stuck = format!(".export-room-{JOB}-8.part");
+    let stuck = format!("{JOB}.zip");
     fs::create_dir(bed.exported.store.join(&stuck)).unwrap();
 
     let settings = [("store.keep", "30d"), ("jobs.forget", "60d")];
     let now_service = service(&bed, Clock::System, &settings).await;
-    let swept = sweep(&now_service).await;
+    let turn = |since| SweepTurn { began: now, since };
+    let long_since = sweep(&now_service, turn(now + 2 * DAY)).await;
+    assert_eq!(long_since, Swept::default(), "they ended a day before that");
+    let turn = turn(i64::MIN);
+    let swept = sweep(&now_service, turn).await;
     assert_eq!(
         swept,
         Swept {
@@ -650,25 +668,25 @@ async fn the_sweeper_removes_what_nobody_needs_and_nothing_else() {
     );
     let kept = |whole: bool| {
         let mut names: Vec<String> = [waits, runs, "ddddddddddddddddd"]
-            .map(|id| format!(".export-room-{id}-9.part"))
+            .map(|id| format!(".export-room-{id}-1.part"))
             .to_vec();
-        names.extend(whole.then(|| format!("{JOB}.zip")));
+        names.extend(whole.then(|| format!("{JOB}.2.zip")));
         names.extend(["notes.txt".to_owned(), stuck.clone()]);
         names.sort();
         names
     };
     assert_eq!(bed.exported.stored(), kept(true));
     assert_eq!(
-        sweep(&now_service).await,
+        sweep(&now_service, turn).await,
         Swept::default(),
         "again changes nothing"
     );
 
     // What other claims left goes with the export: its job is forgotten.
-    let late = format!(".export-room-{JOB}-10.part");
+    let late = format!(".export-room-{JOB}-1.part");
     fs::write(bed.exported.store.join(late), b"PK").unwrap();
     let month = service(&bed, Clock::Fixed(now + 31 * DAY), &settings).await;
-    assert_eq!(sweep(&month).await.expired, 1);
+    assert_eq!(sweep(&month, turn).await.expired, 1);
     assert_eq!(bed.exported.stored(), kept(false));
     assert!(bed.exported.records().await.is_empty());
     let gone = |id: &str| {
@@ -677,6 +695,52 @@ async fn the_sweeper_removes_what_nobody_needs_and_nothing_else() {
     };
     assert!(gone(JOB).await && !gone(failed).await);
     let season = service(&bed, Clock::Fixed(now + 61 * DAY), &settings).await;
-    assert_eq!(sweep(&season).await.forgotten, 1);
+    assert_eq!(sweep(&season, turn).await.forgotten, 1);
     assert!(gone(failed).await && !gone(waits).await && !gone(runs).await);
+}
+
+/// A record of an export that is as old as time.
+fn record(id: &str, store: &str, at: Option<&str>) -> bson::Document {
+    let created = bson::DateTime::from_millis(1);
+    doc! {
+        "_id": id, "userId": OWNER, "store": store, "extension": "zip", "createdAt": created,
+        "exportRoom": {"job": id, "at": at},
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_keeps_no_export_of_another_from_expiring() {
+    const MOVED: &str = "zmoved00000000001";
+    let directory = tempfile::tempdir().unwrap();
+    let (old, new) = (directory.path().join("old"), directory.path().join("store"));
+    let mut dump = world();
+    for number in 0..250 {
+        let record = record(&format!("gone{number:013}"), "AmazonS3:UserDataFiles", None);
+        dump.add("rocketchat_user_data_files", &record);
+    }
+    // Behind all of those: one in its place, and one in the directory that was configured before.
+    let store = "FileSystem:UserDataFiles";
+    dump.add("rocketchat_user_data_files", &record(JOB, store, None));
+    let moved = record(MOVED, store, Some(text(&old)));
+    dump.add("rocketchat_user_data_files", &moved);
+    for (directory, id) in [(&old, MOVED), (&new, JOB)] {
+        fs::create_dir(directory).unwrap();
+        fs::write(directory.join(format!("{id}.zip")), b"PK").unwrap();
+    }
+    let path = dump.write(Form::Directory, directory.path());
+    let bed = Bed::of(directory, &path);
+    let turn = SweepTurn {
+        began: 0,
+        since: i64::MIN,
+    };
+    let settings = [("store.keep", "1d"), ("blobs.attempts", "1")];
+    let here = service(&bed, Clock::System, &settings).await;
+    assert_eq!(sweep(&here, turn).await.expired, 1);
+    assert!(bed.exported.stored().is_empty());
+    let found = async |id| here.user_data.file(id).await.unwrap().is_some();
+    assert!(!found(JOB).await && found(MOVED).await && old.join(format!("{MOVED}.zip")).exists());
+    let settings = [&settings[..], &[("store.directory", text(&old))]].concat();
+    let there = service(&bed, Clock::System, &settings).await;
+    assert_eq!(sweep(&there, turn).await.expired, 1);
+    assert!(!found(MOVED).await && !old.join(format!("{MOVED}.zip")).exists());
 }

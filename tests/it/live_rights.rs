@@ -37,7 +37,7 @@ async fn the_doctor_says_what_the_databases_user_may_not_do() {
         ("find", &["workspace"][..]),
         ("createIndexes", &["workspace"]),
         ("insert", &["queue", "exports"]),
-        ("update", &["queue", "logins"]),
+        ("update", &["queue", "logins", "exports"]),
         ("delete", &["queue", "exports"]),
     ] {
         let how = doc! {"failCommands": [command], "errorCode": 13};

@@ -25,6 +25,8 @@ mod import;
 mod jobs;
 mod live;
 mod live_faults;
+mod live_places;
+mod live_queue;
 mod live_rights;
 mod login;
 mod mail;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use export_room::app::App;
 use export_room::clock::Clock;
@@ -10,7 +11,8 @@ use export_room::jobs::mongo::MongoQueue;
 use export_room::jobs::sqlite::SqliteQueue;
 use export_room::jobs::{
     CancelOutcome, Claim, Enqueued, Fence, FileExportWork, Job, JobError, JobFilter, JobId,
-    JobProgress, JobQueue, JobState, NewJob, Outcome, QueueError, ReadyMailWork, Settlement, Work,
+    JobProgress, JobQueue, JobState, NewJob, Outcome, QueueError, ReadyMailWork, Settlement,
+    SweepTurn, Work,
 };
 use export_room::store::directory::UserId;
 use export_room::store::mongo::{Load, MongoDatabase, MongoDirectory};
@@ -160,6 +162,7 @@ pub(crate) fn record(job: &str, store: &str) -> UserDataFile {
         store,
         extension: Some("zip"),
         path: None,
+        at: None,
         site_url: "http://localhost",
         tool: "test",
         now: 5,
@@ -727,6 +730,92 @@ async fn what_ended_without_a_file_is_forgotten(place: impl Place) {
     assert!(!queue.remove(&id("d")).await.unwrap(), "it runs");
 }
 
+async fn sweeps_are_made_in_turns(place: impl Place) {
+    const MINUTE: Duration = Duration::from_mins(1);
+    const NEVER: i64 = i64::MIN;
+    let (one, other) = (place.queue().await, place.queue().await);
+    let turn = |began, since| Some(SweepTurn { began, since });
+    let begin = async |queue: &dyn JobQueue, now| queue.begin_sweep(now, MINUTE).await.unwrap();
+    let first = begin(&*one, 1_000_000).await;
+    assert_eq!(first, turn(1_000_000, NEVER));
+    for (queue, now) in [(&other, 1_000_000), (&other, 1_059_999), (&one, 1_059_999)] {
+        assert_eq!(begin(&**queue, now).await, None, "{now}");
+    }
+    // The first has died: what it was to look at is looked at by the next.
+    let second = begin(&*other, 1_060_000).await;
+    assert_eq!(second, turn(1_060_000, NEVER));
+    other.end_sweep(second.unwrap()).await.unwrap();
+    assert_eq!(begin(&*one, 1_120_000).await, turn(1_120_000, 1_060_000));
+    // The first was only slow: that is no step back.
+    one.end_sweep(first.unwrap()).await.unwrap();
+    assert_eq!(begin(&*one, 1_180_000).await, turn(1_180_000, 1_060_000));
+    // Somebody has set the clock back.
+    assert_eq!(begin(&*one, 500_000).await, turn(500_000, 1_060_000));
+}
+
+async fn what_may_have_left_something_is_found(place: impl Place) {
+    let queue = place.queue().await;
+    // Begun once, and made: nothing. Begun again: the first claim may have. Failed or cancelled: the last one may have.
+    // Cancelled before it was begun, a mail, and what has not ended: nothing.
+    for name in ["again", "failed", "made", "waits"] {
+        add(&*queue, export(name, "u", 1)).await;
+    }
+    add(&*queue, mail("mail", "u", 1)).await;
+    let mut now = 10;
+    for name in ["again", "failed", "made", "mail", "waits"] {
+        let (taken, mut fence) = take(&*queue, &claim(now)).await.unwrap();
+        assert_eq!(taken, name);
+        if name == "again" {
+            now += 200;
+            fence = take(&*queue, &claim(now)).await.unwrap().1;
+            assert_eq!(fence.epoch, 2);
+        }
+        now += 10;
+        let file = |name: &str| Settlement::Done {
+            outcome: Outcome::default(),
+            file: Some(record(name, "S")),
+            then: Vec::new(),
+        };
+        let settlement = match name {
+            "again" | "made" => file(name),
+            "waits" => Settlement::Retry {
+                at: 1_000_000,
+                error: error("x"),
+            },
+            _ => Settlement::Failed(error("x")),
+        };
+        queue.settle(&fence, settlement, now).await.unwrap();
+    }
+    let names = |jobs: &[Job]| -> Vec<_> {
+        let mut names: Vec<_> = jobs.iter().map(|job| job.id.0.clone()).collect();
+        names.sort();
+        names
+    };
+    let found = async |since| queue.untidy(since, None, 10).await.unwrap();
+    assert_eq!(names(&found(i64::MIN).await), ["again", "failed"]);
+    add(&*queue, export("fresh", "u", 2_000_000)).await;
+    for name in ["fresh", "waits"] {
+        queue.cancel(&id(name), now).await.unwrap();
+    }
+    let all = found(i64::MIN).await;
+    assert_eq!(names(&all), ["again", "failed", "waits"]);
+    // In pages, also of those of one instant; and only what has ended since.
+    let (mut paged, mut last) = (Vec::new(), None);
+    while let Some(job) = queue
+        .untidy(i64::MIN, last.as_ref(), 1)
+        .await
+        .unwrap()
+        .pop()
+    {
+        last = Some(job.clone());
+        paged.push(job);
+    }
+    assert_eq!(paged, all);
+    let ended = all.last().unwrap().ended_at.unwrap();
+    assert_eq!(names(&found(ended).await), ["waits"]);
+    assert!(found(ended + 1).await.is_empty());
+}
+
 async fn racing_workers_never_share_a_claim(place: impl Place) {
     const JOBS: usize = 40;
     let queue = place.queue().await;
@@ -807,6 +896,8 @@ macro_rules! keeps_the_contract {
             a_users_jobs_are_listed_in_pages
             jobs_are_counted_by_kind_and_state
             what_ended_without_a_file_is_forgotten
+            sweeps_are_made_in_turns
+            what_may_have_left_something_is_found
             racing_workers_never_share_a_claim
         }
     };

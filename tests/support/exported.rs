@@ -49,7 +49,7 @@ impl Exported {
 
     pub(crate) async fn records(&self) -> Vec<UserDataFile> {
         let records = SqliteDirectory::open(&self.database).unwrap();
-        records.created_before(i64::MAX, 10).await.unwrap()
+        records.created_before(i64::MAX, None, 10).await.unwrap()
     }
 
     /// There is exactly one record and one file, whole, of this job and made by the claim `epoch`.

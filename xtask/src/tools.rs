@@ -52,6 +52,11 @@ const TOOLS: &[Tool] = &[
         program: "caddy",
         package: "caddy",
     },
+    // Reads the units that are there.
+    Tool {
+        program: "systemd-analyze",
+        package: "systemd",
+    },
     // Reads a room as mails and finds its threads.
     Tool {
         program: "notmuch",

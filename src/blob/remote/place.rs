@@ -89,6 +89,13 @@ fn pair(
     Some((name, Secret::from(secret.to_owned())))
 }
 
+/// The name of a file in a folder of exports, this one or one that was configured before.
+pub(in crate::blob) fn name_in_exports(path: &str) -> Option<&str> {
+    let (folder, name) = path.rsplit_once('/')?;
+    let folder = folder.rsplit('/').next();
+    (folder == Some(OURS)).then_some(name)
+}
+
 impl Place {
     /// The place of a kind; `None` when nobody said where it is.
     pub(super) fn of(

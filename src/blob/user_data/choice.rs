@@ -58,12 +58,8 @@ impl UserDataStore for ExportPlaces {
         self.of(file)?.delete(file).await
     }
 
-    async fn clean(&self, job: &str, keep: Option<u64>) -> Result<u64, BlobError> {
-        self.new.clean(job, keep).await
-    }
-
-    async fn jobs(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, BlobError> {
-        self.new.jobs(after, limit).await
+    async fn clean(&self, last: &Fence, keep: Option<u64>) -> Result<u64, BlobError> {
+        self.new.clean(last, keep).await
     }
 
     async fn check(&self) -> Result<(), TargetError> {

@@ -1,9 +1,8 @@
 //! Exports in a directory, where Rocket.Chat's FileSystem store looks for them: `<_id>.<extension>` (contract §5.7).
 //!
 //! The directory may be `/tmp`, which others write to: only names of exactly our forms are ours, files are made new and
-//! read by nobody else, and links are not followed.
+//! read by nobody else, unless the directory's group is to, and links are not followed.
 
-use std::collections::BTreeSet;
 use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -11,15 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rustix::fs::{AtFlags, Dir};
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use super::names::{Stored, is_id};
-use super::{ExportWriter, Place, UserDataStore};
+use super::{ExportWriter, Place, UserDataStore, elsewhere};
 use crate::blob::filesystem::FileSystem;
 use crate::blob::{BlobError, BlobReader};
 use crate::export::progress::Progress;
-use crate::export::target::{Target, TargetError, Written, check_space};
+use crate::export::target::{Rights, Target, TargetError, Written, check_space};
 use crate::jobs::Fence;
 use crate::store::StoreError;
 use crate::store::batches::blocking;
@@ -32,43 +31,34 @@ const STORE: &str = "FileSystem:UserDataFiles";
 /// A directory with exports. Whoever reads, writes or removes opens it anew: all of them mean what has its path now,
 /// also when the directory was replaced or something else was mounted there.
 #[derive(Clone, Debug)]
-pub struct UserDataDirectory(PathBuf);
+pub struct UserDataDirectory {
+    path: PathBuf,
+    rights: Rights,
+}
 
 impl UserDataDirectory {
-    /// Opens the directory; makes it, for nobody else, when it is not there. One that is there is used as it is. Blocks.
-    pub fn new(path: &Path) -> Result<Self, StoreError> {
+    /// Opens the directory; makes it, for those who may read what is in it, when it is not there. One that is there is used
+    /// as it is. Blocks.
+    pub fn new(path: &Path, rights: Rights) -> Result<Self, StoreError> {
         DirBuilder::new()
             .recursive(true)
-            .mode(0o700)
+            .mode(match rights {
+                Rights::Owner => 0o700,
+                Rights::Group => 0o750,
+            })
             .create(path)
             .map_err(StoreError::io("create", path))?;
-        let directory = Self(path.to_owned());
+        let directory = Self {
+            path: path.to_owned(),
+            rights,
+        };
         directory.opened()?;
         Ok(directory)
     }
 
     /// The directory as it is now. Blocks.
     fn opened(&self) -> Result<FileSystem, StoreError> {
-        FileSystem::new(&self.0)
-    }
-
-    /// Calls `visit` with the directory, every file of ours in it and what it is, until that fails.
-    fn each(
-        &self,
-        mut visit: impl FnMut(&FileSystem, &str, Stored<'_>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let failed = |error: Errno| StoreError::io("read", &self.0)(io::Error::from(error));
-        let opened = self.opened()?;
-        let entries = Dir::read_from(opened.handle()).map_err(failed)?;
-        for entry in entries {
-            let entry = entry.map_err(failed)?;
-            if let Ok(name) = entry.file_name().to_str()
-                && let Some(stored) = Stored::of_name(name)
-            {
-                visit(&opened, name, stored)?;
-            }
-        }
-        Ok(())
+        FileSystem::new(&self.path)
     }
 }
 
@@ -102,22 +92,26 @@ impl UserDataStore for UserDataDirectory {
         let whole = Stored::of_claim(fence, true);
         let (name, extension) = (whole.name(), whole.extension());
         let part = Stored::of_claim(fence, false).name();
-        let path = self.0.clone();
+        let path = self.path.clone();
         if !is_id(&fence.id.0) {
             return Err(TargetError::Io {
                 path: path.join(name),
                 source: io::ErrorKind::InvalidFilename.into(),
             });
         }
-        let directory = path.clone();
+        let (directory, rights) = (path.clone(), self.rights);
         let made = tokio::task::spawn_blocking(move || {
-            Target::private(&directory, &part, &name, needed, progress)
+            Target::private(&directory, &part, &name, rights, needed, progress)
         });
         let target = made.await.map_err(|error| TargetError::Io {
             path,
             source: io::Error::other(error),
         })??;
-        Ok(Box::new(FileWriter { target, extension }))
+        Ok(Box::new(FileWriter {
+            target,
+            extension,
+            at: self.describe(),
+        }))
     }
 
     async fn open(&self, file: &UserDataFile, from: u64) -> Result<Box<dyn BlobReader>, BlobError> {
@@ -140,53 +134,42 @@ impl UserDataStore for UserDataDirectory {
             ));
         };
         let (directory, name) = (self.clone(), stored.name());
-        blocking(move || unlink(&directory.opened()?, &name)).await?;
-        Ok(())
+        let at = file.at.clone();
+        let left = blocking(move || {
+            if unlink(&directory.opened()?, &name)? {
+                return Ok(None);
+            }
+            // The directory may be another one since.
+            Ok(at.filter(|at| Path::new(at).join(&name).symlink_metadata().is_ok()))
+        });
+        match left.await? {
+            Some(at) => Err(elsewhere(&at, &self.describe())),
+            None => Ok(()),
+        }
     }
 
-    async fn clean(&self, job: &str, keep: Option<u64>) -> Result<u64, BlobError> {
-        let (directory, job) = (self.clone(), job.to_owned());
+    async fn clean(&self, last: &Fence, keep: Option<u64>) -> Result<u64, BlobError> {
+        let (directory, last) = (self.clone(), last.clone());
         let removed = blocking(move || {
+            let opened = directory.opened()?;
             let mut removed = 0;
-            directory.each(|opened, name, stored| {
-                if stored.job == job && Some(stored.epoch) != keep {
-                    match unlink(opened, name) {
-                        Ok(there) => removed += u64::from(there),
-                        // Others may write here, too: what one of them put there keeps nothing else from being removed.
-                        Err(error) => {
-                            let error = chain(&error);
-                            tracing::warn!(job, error, "a leftover cannot be removed");
-                        }
+            for stored in Stored::others(&last, keep) {
+                match unlink(&opened, &stored.name()) {
+                    Ok(there) => removed += u64::from(there),
+                    // Others may write here, too: what one of them put there keeps nothing else from being removed.
+                    Err(error) => {
+                        let (job, error) = (stored.job, chain(&error));
+                        tracing::warn!(job, error, "a leftover cannot be removed");
                     }
                 }
-                Ok(())
-            })?;
+            }
             Ok(removed)
         });
         Ok(removed.await?)
     }
 
-    async fn jobs(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, BlobError> {
-        let (directory, after) = (self.clone(), after.unwrap_or_default().to_owned());
-        let jobs = blocking(move || {
-            // However many there are, only so many are kept.
-            let mut smallest = BTreeSet::new();
-            directory.each(|_, _, stored| {
-                if stored.job > after.as_str() && !smallest.contains(stored.job) {
-                    smallest.insert(stored.job.to_owned());
-                    if smallest.len() > limit {
-                        smallest.pop_last();
-                    }
-                }
-                Ok(())
-            })?;
-            Ok(smallest.into_iter().collect())
-        });
-        Ok(jobs.await?)
-    }
-
     async fn check(&self) -> Result<(), TargetError> {
-        let directory = self.0.clone();
+        let directory = self.path.clone();
         let path = directory.clone();
         let checked = tokio::task::spawn_blocking(move || {
             check_space(&directory, 0)?;
@@ -211,11 +194,11 @@ impl UserDataStore for UserDataDirectory {
     }
 
     fn directory(&self) -> Option<&Path> {
-        Some(&self.0)
+        Some(&self.path)
     }
 
     fn describe(&self) -> String {
-        self.0.display().to_string()
+        self.path.display().to_string()
     }
 }
 
@@ -223,6 +206,7 @@ impl UserDataStore for UserDataDirectory {
 struct FileWriter {
     target: Target,
     extension: String,
+    at: String,
 }
 
 impl Write for FileWriter {
@@ -242,6 +226,7 @@ impl ExportWriter for FileWriter {
             store: STORE.to_owned(),
             extension: Some(self.extension),
             path: None,
+            at: Some(self.at),
         };
         Ok((written, place))
     }
@@ -278,6 +263,8 @@ mod tests {
             content_type: "application/zip".to_owned(),
             uploaded_at: None,
             sha256: None,
+            at: None,
+            created_at: None,
             complete: true,
             doc: RawDoc(Vec::new()),
         }
@@ -304,7 +291,7 @@ mod tests {
     async fn an_export_is_stored_under_its_claims_name_for_nobody_else() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("made/here");
-        let directory = UserDataDirectory::new(&path).unwrap();
+        let directory = UserDataDirectory::new(&path, Rights::Owner).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o700);
         for (epoch, extension, name) in [
@@ -342,7 +329,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_dropped_leaves_nothing() {
         let parent = tempfile::tempdir().unwrap();
-        let directory = UserDataDirectory::new(parent.path()).unwrap();
+        let directory = UserDataDirectory::new(parent.path(), Rights::Owner).unwrap();
         let mut writer = directory
             .create(&fence(JOB, 1), 0, Arc::default())
             .await
@@ -367,7 +354,7 @@ mod tests {
     async fn all_mean_the_directory_that_has_the_path_now() {
         let parent = tempfile::tempdir().unwrap();
         let (path, away) = (parent.path().join("store"), parent.path().join("away"));
-        let directory = UserDataDirectory::new(&path).unwrap();
+        let directory = UserDataDirectory::new(&path, Rights::Owner).unwrap();
         let mut begun = directory
             .create(&fence(JOB, 1), 0, Arc::default())
             .await
@@ -375,7 +362,7 @@ mod tests {
         begun.write_all(b"abc").unwrap();
         fs::rename(&path, &away).unwrap();
         assert!(directory.check().await.is_err());
-        assert!(directory.jobs(None, 9).await.is_err());
+        assert!(directory.clean(&fence(JOB, 1), None).await.is_err());
         let record = record(JOB, Some("2.zip"));
         assert!(directory.open(&record, 0).await.is_err());
         fs::create_dir(&path).unwrap();
@@ -385,20 +372,50 @@ mod tests {
             "what was begun there is not stored here"
         );
         store(&directory, &fence(JOB, 2), b"abc").await;
-        assert_eq!(directory.jobs(None, 9).await.unwrap(), [JOB]);
+        assert_eq!(names(&path), [format!("{JOB}.2.zip")]);
         let mut reader = directory.open(&record, 0).await.unwrap();
         assert_eq!(&reader.next_chunk().await.unwrap().unwrap()[..], b"abc");
         fs::write(path.join(format!("{JOB}.3.zip")), b"").unwrap();
-        assert_eq!(directory.clean(JOB, Some(2)).await.unwrap(), 1);
+        let third = fence(JOB, 3);
+        assert_eq!(directory.clean(&third, Some(2)).await.unwrap(), 1);
         directory.delete(&record).await.unwrap();
         assert!(names(&path).is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_export_in_the_directory_of_before_is_not_gone() {
+        let parent = tempfile::tempdir().unwrap();
+        let (old, new) = (parent.path().join("old"), parent.path().join("new"));
+        let before = UserDataDirectory::new(&old, Rights::Owner).unwrap();
+        let place = store(&before, &fence(JOB, 1), b"abc").await;
+        assert_eq!(place.at.as_deref(), old.to_str());
+        let mut record = record(JOB, Some("zip"));
+        record.at = place.at;
+        let now = UserDataDirectory::new(&new, Rights::Owner).unwrap();
+        let error = now.delete(&record).await.unwrap_err().to_string();
+        assert!(error.contains(old.to_str().unwrap()), "{error}");
+        assert_eq!(names(&old).len(), 1);
+        before.delete(&record).await.unwrap();
+        // Now it is gone, wherever somebody looks.
+        now.delete(&record).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_directorys_group_reads_exports_when_it_is_to() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("shared");
+        let directory = UserDataDirectory::new(&path, Rights::Group).unwrap();
+        store(&directory, &fence(JOB, 1), b"abc").await;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path.join(format!("{JOB}.zip"))), 0o640);
+        assert_eq!(mode(&path) & 0o057, 0o050, "and comes to them");
     }
 
     #[tokio::test]
     async fn nothing_but_exports_is_read_written_or_removed() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("store");
-        let directory = UserDataDirectory::new(&path).unwrap();
+        let directory = UserDataDirectory::new(&path, Rights::Owner).unwrap();
         let secret = parent.path().join("secret.zip");
         fs::write(&secret, b"secret").unwrap();
         std::os::unix::fs::symlink(&secret, path.join(format!("{JOB}.zip"))).unwrap();
@@ -450,7 +467,7 @@ mod tests {
     #[tokio::test]
     async fn leftovers_are_found_and_removed_and_nothing_else() {
         let parent = tempfile::tempdir().unwrap();
-        let directory = UserDataDirectory::new(parent.path()).unwrap();
+        let directory = UserDataDirectory::new(parent.path(), Rights::Owner).unwrap();
         let other = "zyxwvutsrqp234567";
         let foreign = [
             JOB.to_owned(),
@@ -471,19 +488,17 @@ mod tests {
         for name in foreign.iter().chain(&ours) {
             fs::write(parent.path().join(name), b"").unwrap();
         }
-        assert_eq!(directory.jobs(None, 10).await.unwrap(), [JOB, other]);
-        assert_eq!(directory.jobs(None, 1).await.unwrap(), [JOB]);
-        assert_eq!(directory.jobs(Some(JOB), 10).await.unwrap(), [other]);
-        assert!(directory.jobs(Some(other), 10).await.unwrap().is_empty());
         // Somebody else's, which we cannot remove, stays, and keeps nothing else from being removed.
         let stuck = parent.path().join(format!("{JOB}.4.zip"));
         fs::create_dir(&stuck).unwrap();
-        assert_eq!(directory.clean(JOB, Some(2)).await.unwrap(), 2);
+        let last = fence(JOB, 4);
+        assert_eq!(directory.clean(&last, Some(2)).await.unwrap(), 2);
         fs::remove_dir(&stuck).unwrap();
         assert!(names(parent.path()).contains(&ours[1]));
-        assert_eq!(directory.clean(JOB, None).await.unwrap(), 1);
-        assert_eq!(directory.clean(JOB, None).await.unwrap(), 0);
-        assert_eq!(directory.jobs(None, 10).await.unwrap(), [other]);
+        assert_eq!(directory.clean(&fence("../x", 4), None).await.unwrap(), 0);
+        assert_eq!(directory.clean(&last, None).await.unwrap(), 1);
+        assert_eq!(directory.clean(&last, None).await.unwrap(), 0);
+        assert!(names(parent.path()).contains(&ours[3]));
         assert_eq!(names(parent.path()).len(), foreign.len() + 1);
     }
 }

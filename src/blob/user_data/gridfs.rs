@@ -122,6 +122,24 @@ impl Bucket {
         let chunks = self.database.ask(BUCKET, async { chunks.await }).await?;
         Ok(files.deleted_count + chunks.deleted_count > 0)
     }
+
+    /// How many chunks the whole file of a claim has; `None` when there is none.
+    async fn chunks_of(&self, job: &str, epoch: i64) -> Result<Option<i64>, StoreError> {
+        let question = self.files.find_one(doc! {"_id": job, EPOCH: epoch});
+        let file = self.database.ask(BUCKET, async { question.await }).await?;
+        let chunk = i64::try_from(CHUNK).unwrap_or(i64::MAX);
+        let length = file.and_then(|file| file.get_i64("length").ok());
+        Ok(length.map(|length| (length + chunk - 1) / chunk))
+    }
+
+    /// Removes what other claims wrote behind the chunks of a whole file: those of the file itself took the place of
+    /// every other, so that none of them need be looked at.
+    async fn cut(&self, job: &str, chunks: i64, which: Document) -> Result<u64, BlobError> {
+        let behind = doc! {"files_id": job, "n": {"$gte": chunks}, EPOCH: which};
+        let removed = self.chunks.delete_many(behind);
+        let removed = self.database.ask(BUCKET, async { removed.await }).await?;
+        Ok((removed.deleted_count > 0).into())
+    }
 }
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> TargetError {
@@ -166,6 +184,7 @@ impl UserDataStore for GridFsExports {
                 store: STORE.to_owned(),
                 extension: Some(Stored::of_claim(fence, true).extension()),
                 path: None,
+                at: None,
             },
         }))
     }
@@ -191,38 +210,20 @@ impl UserDataStore for GridFsExports {
         Ok(())
     }
 
-    async fn clean(&self, job: &str, keep: Option<u64>) -> Result<u64, BlobError> {
+    async fn clean(&self, last: &Fence, keep: Option<u64>) -> Result<u64, BlobError> {
+        let job = &*last.id.0;
+        if !is_id(job) {
+            return Ok(0);
+        }
         let mut which = doc! {"$exists": true};
         if let Some(keep) = keep {
-            which.insert("$ne", keep.cast_signed());
-        }
-        let removed = is_id(job) && self.bucket.remove(job, which.into()).await?;
-        Ok(removed.into())
-    }
-
-    async fn jobs(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, BlobError> {
-        let Bucket {
-            database, chunks, ..
-        } = &self.bucket;
-        let mut after = after.unwrap_or_default().to_owned();
-        let mut jobs = Vec::new();
-        while jobs.len() < limit {
-            // From one file to the next, by the index of the chunks.
-            let question = chunks
-                .find_one(doc! {"files_id": {"$gt": &after}})
-                .sort(doc! {"files_id": 1, "n": 1})
-                .projection(doc! {"files_id": 1, EPOCH: 1});
-            let found = database.ask(BUCKET, async { question.await }).await?;
-            let Some(chunk) = found else { break };
-            let Ok(id) = chunk.get_str("files_id") else {
-                break;
-            };
-            if chunk.contains_key(EPOCH) && is_id(id) {
-                jobs.push(id.to_owned());
+            let keep = keep.cast_signed();
+            which.insert("$ne", keep);
+            if let Some(chunks) = self.bucket.chunks_of(job, keep).await? {
+                return self.bucket.cut(job, chunks, which).await;
             }
-            id.clone_into(&mut after);
         }
-        Ok(jobs)
+        Ok(self.bucket.remove(job, which.into()).await?.into())
     }
 
     async fn check(&self) -> Result<(), TargetError> {
@@ -238,6 +239,9 @@ impl UserDataStore for GridFsExports {
             let question = collection.insert_one(probe);
             let written = database.ask_unless_taken(BUCKET, async { question.await });
             written.await.map_err(failed)?;
+            let question = collection.update_one(doc! {key: PROBE}, doc! {"$set": {EPOCH: 1_i64}});
+            let changed = database.ask(BUCKET, async { question.await }).await;
+            changed.map_err(failed)?;
             let question = collection.delete_one(doc! {key: PROBE});
             let removed = database.ask(BUCKET, async { question.await }).await;
             if removed.map_err(failed)?.deleted_count == 0 {

@@ -4,7 +4,6 @@
 //! Buckets take an export in parts while it is written, and show it when it is whole. WebDAV knows no parts: there the
 //! export waits in a temporary file, and is sent when it is whole.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -15,13 +14,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use opendal::{ErrorKind, Lister, Writer};
+use futures_util::stream;
+use opendal::{ErrorKind, Writer};
 use tokio::runtime::Handle;
 
 use super::names::{Stored, is_id};
-use super::{ExportWriter, Place, UserDataStore};
-use crate::blob::remote::{Remote, RemoteStores, short as told};
+use super::{ExportWriter, Place, UserDataStore, elsewhere};
+use crate::blob::remote::{Remote, RemoteStores, key_of, name_in_exports, short as told};
 use crate::blob::{BlobError, BlobKey, BlobReader, RemoteKind};
 use crate::export::progress::Progress;
 use crate::export::target::{Target, TargetError, Written, check_space};
@@ -78,70 +77,6 @@ impl RemoteExports {
     fn store(&self) -> String {
         format!("{}:UserDataFiles", self.kind.name())
     }
-
-    /// Lists the files of one job, or those of jobs after one.
-    async fn list(&self, of: Wanted<'_>) -> Result<Listed, StoreError> {
-        let remote = self.remote().await?;
-        let folder = remote.place.exports();
-        let sorted = remote.operator.info().capability().list_with_start_after;
-        // Buckets know names by how they begin; folders only whole.
-        let begin = match of {
-            Wanted::Of(job) if sorted => format!("{folder}{job}"),
-            _ => folder.to_owned(),
-        };
-        // After every name that begins with it.
-        let after = match of {
-            Wanted::After(job) if sorted && !job.is_empty() => format!("{folder}{job}~"),
-            _ => String::new(),
-        };
-        let mut question = remote.operator.lister_with(&begin);
-        if !after.is_empty() {
-            question = question.start_after(&after);
-        }
-        let lister = match question.await {
-            Ok(lister) => Some(lister),
-            // Nothing was ever stored.
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(remote.broken("list", folder, &error)),
-        };
-        Ok(Listed {
-            remote,
-            lister,
-            sorted,
-        })
-    }
-}
-
-/// Files of ours in a store.
-struct Listed {
-    remote: Arc<Remote>,
-    lister: Option<Lister>,
-    /// Whether they come in the order of their names.
-    sorted: bool,
-}
-
-impl Listed {
-    /// The next path and its name.
-    async fn next(&mut self) -> Result<Option<(String, String)>, StoreError> {
-        let Some(lister) = &mut self.lister else {
-            return Ok(None);
-        };
-        match lister.next().await {
-            Some(Ok(entry)) => Ok(Some((entry.path().to_owned(), entry.name().to_owned()))),
-            Some(Err(error)) if error.kind() != ErrorKind::NotFound => {
-                let folder = self.remote.place.exports();
-                Err(self.remote.broken("list", folder, &error))
-            }
-            Some(Err(_)) | None => Ok(None),
-        }
-    }
-}
-
-/// Which files are asked for.
-#[derive(Clone, Copy)]
-enum Wanted<'a> {
-    Of(&'a str),
-    After(&'a str),
 }
 
 #[async_trait]
@@ -219,6 +154,7 @@ impl UserDataStore for RemoteExports {
                     RemoteKind::WebDav => (field, format!("/{path}")),
                     _ => (field, path.clone()),
                 }),
+                at: Some(remote.place.describe()),
             },
             stores: Arc::clone(&self.stores),
             remote,
@@ -237,60 +173,42 @@ impl UserDataStore for RemoteExports {
     async fn delete(&self, file: &UserDataFile) -> Result<(), BlobError> {
         let remote = self.remote().await?;
         let record = Doc::new(&file.doc.0).unwrap_or(Doc::EMPTY);
-        let path = BlobKey::read(&file.id, record).path.unwrap_or_default();
-        let path = path.strip_prefix('/').unwrap_or(&path);
-        // What Rocket.Chat stored is Rocket.Chat's to remove.
-        let ours = path.strip_prefix(remote.place.exports());
-        if ours
-            .and_then(Stored::of_name)
-            .is_none_or(|stored| stored.job != file.id)
-        {
+        let key = BlobKey::read(&file.id, record);
+        let path = key_of(&key).map_err(BlobError::Missing)?;
+        // What Rocket.Chat stored is Rocket.Chat's to remove. The folder may have been another one.
+        let ours = name_in_exports(path).and_then(Stored::of_name);
+        if ours.is_none_or(|stored| !stored.whole || stored.job != file.id) {
             return Err(BlobError::Missing(
                 "its record does not name an export of ours".to_owned(),
             ));
+        }
+        let here = remote.place.describe();
+        if let Some(at) = file.at.as_ref().filter(|at| **at != here)
+            && !remote.is_there(path).await?
+        {
+            return Err(elsewhere(at, &here));
         }
         remote.remove(path).await?;
         Ok(())
     }
 
-    async fn clean(&self, job: &str, keep: Option<u64>) -> Result<u64, BlobError> {
+    async fn clean(&self, last: &Fence, keep: Option<u64>) -> Result<u64, BlobError> {
+        let remote = self.remote().await?;
         let mut removed = 0;
-        let mut listed = self.list(Wanted::Of(job)).await?;
-        while let Some((path, name)) = listed.next().await? {
-            let stored = Stored::of_name(&name).filter(|stored| stored.whole && stored.job == job);
-            if stored.is_some_and(|stored| Some(stored.epoch) != keep) {
-                match listed.remote.remove(&path).await {
-                    Ok(()) => removed += 1,
-                    Err(error) => {
-                        let error = chain(&error);
-                        tracing::warn!(job, error, "a leftover cannot be removed");
-                    }
+        for stored in Stored::others(last, keep).filter(|stored| stored.whole) {
+            let path = format!("{}{}", remote.place.exports(), stored.name());
+            if !remote.is_there(&path).await? {
+                continue;
+            }
+            match remote.remove(&path).await {
+                Ok(()) => removed += 1,
+                Err(error) => {
+                    let (job, error) = (stored.job, chain(&error));
+                    tracing::warn!(job, error, "a leftover cannot be removed");
                 }
             }
         }
         Ok(removed)
-    }
-
-    async fn jobs(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, BlobError> {
-        let after = after.unwrap_or_default();
-        let mut smallest = BTreeSet::new();
-        let mut listed = self.list(Wanted::After(after)).await?;
-        while let Some((_, name)) = listed.next().await? {
-            let stored = Stored::of_name(&name).filter(|stored| stored.whole);
-            if let Some(stored) = stored
-                && stored.job > after
-                && !smallest.contains(stored.job)
-            {
-                smallest.insert(stored.job.to_owned());
-                if smallest.len() > limit {
-                    smallest.pop_last();
-                    if listed.sorted {
-                        break;
-                    }
-                }
-            }
-        }
-        Ok(smallest.into_iter().collect())
     }
 
     async fn check(&self) -> Result<(), TargetError> {

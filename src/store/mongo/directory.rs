@@ -357,16 +357,22 @@ impl UserDataFiles for MongoDirectory {
     async fn created_before(
         &self,
         instant: i64,
+        after: Option<(i64, &str)>,
         limit: usize,
     ) -> Result<Vec<UserDataFile>, StoreError> {
         let options = FindOptions::builder()
-            .sort(doc! {"createdAt": 1})
+            .sort(doc! {"createdAt": 1, "_id": 1})
             .limit(i64::try_from(limit).unwrap_or(i64::MAX))
             .build();
-        let filter = doc! {
+        let mut filter = doc! {
             "exportRoom": {"$type": "object"},
             "createdAt": {"$lt": DateTime::from_millis(instant)},
         };
+        if let Some((at, id)) = after {
+            let at = DateTime::from_millis(at);
+            let later = doc! {"createdAt": {"$gt": at}};
+            filter.insert("$or", [later, doc! {"createdAt": at, "_id": {"$gt": id}}]);
+        }
         let files = self.database.current(USER_DATA_FILES);
         let found = self.database.all(&files, filter, options).await?;
         found.into_iter().map(UserDataFile::read).collect()

@@ -24,7 +24,7 @@ const TOKENS: [&str; 3] = ["services", "resume", "loginTokens"];
 
 const BY_KEY: &str = "SELECT id FROM found_by WHERE kind = ?1 AND key = ?2 LIMIT 2";
 const CREATED_BEFORE: &str = "SELECT doc FROM found_by JOIN user_data_file USING(id) WHERE kind = ?1 AND key < ?2 \
-     ORDER BY key LIMIT ?3";
+     AND (key, id) > (?3, ?4) ORDER BY key, id LIMIT ?5";
 const SUBSCRIBED_ROOMS: &str = "SELECT doc FROM room WHERE id IN (SELECT rid FROM subscription WHERE uid = ?1) \
      AND id > coalesce(?2, '') ORDER BY id LIMIT ?3";
 /// Rocket.Chat has a unique index over the two.
@@ -406,12 +406,15 @@ impl UserDataFiles for SqliteDirectory {
     async fn created_before(
         &self,
         instant: i64,
+        after: Option<(i64, &str)>,
         limit: usize,
     ) -> Result<Vec<UserDataFile>, StoreError> {
+        let (at, id) = after.unwrap_or((i64::MIN, ""));
+        let id = id.to_owned();
         self.ask(move |connection| {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let mut statement = connection.prepare_cached(CREATED_BEFORE)?;
-            let mut rows = statement.query(params![tables::EXPORT, instant, limit])?;
+            let mut rows = statement.query(params![tables::EXPORT, instant, at, id, limit])?;
             let mut files = Vec::new();
             while let Some(row) = rows.next()? {
                 files.push(UserDataFile::read(raw(row)?)?);
@@ -436,7 +439,7 @@ mod tests {
     }
 
     async fn exports(directory: &SqliteDirectory) -> Vec<(String, i64)> {
-        let files = directory.created_before(100, 10).await.unwrap();
+        let files = directory.created_before(100, None, 10).await.unwrap();
         let created = |file: &UserDataFile| {
             let doc = Doc::new(&file.doc.0).unwrap();
             doc.get("createdAt").unwrap().millis().unwrap()
@@ -502,7 +505,10 @@ mod tests {
         let path = place.path().join("chat.db");
         let (connection, _) = schema::open_to_write(&path).unwrap();
         for (question, index) in [
-            (CREATED_BEFORE, "found_by_key (kind=? AND key<?)"),
+            (
+                CREATED_BEFORE,
+                "found_by_key (kind=? AND (key,id)>(?,?) AND key<?)",
+            ),
             (BY_KEY, "found_by_key (kind=? AND key=?)"),
             (SUBSCRIBED_ROOMS, "subscription_user (uid=?)"),
             (SUBSCRIPTION, "subscription_room (rid=? AND uid=?)"),
