@@ -206,6 +206,36 @@ fn every_word_has_its_place_in_the_index() {
 }
 
 #[test]
+fn what_is_hidden_is_found_and_does_not_stand_among_the_results() {
+    let mut dump = DumpBuilder::new();
+    dump.add("rocketchat_room", &doc! {"_id": "R", "t": "c", "name": "r"});
+    let attached =
+        doc! {"text": "see ||the maid||", "fields": [{"title": "who", "value": "||the cook||"}]};
+    for (number, more) in (0..).zip([
+        doc! {"msg": "it was ||the butler|| again"},
+        doc! {"msg": "plain"},
+        doc! {"msg": "", "attachments": [attached]},
+    ]) {
+        let mut message = doc! {
+            "_id": format!("m{number}"), "rid": "R", "ts": DateTime::from_millis(number), "u": {"_id": "a", "username": "a"},
+        };
+        message.extend(more);
+        dump.add("rocketchat_message", &message);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let workspace = dump.write(Form::Directory, directory.path());
+    let entries = export(&workspace, "r", &directory.path().join("out.zip"), &[]);
+    let index = Index::read(&entries);
+    for word in ["butler", "again", "plain", "maid", "cook"] {
+        assert!(index.terms.contains_key(word), "{word}");
+    }
+    let shown = shown(&entries, index.pages);
+    let shown: Vec<&str> = shown.iter().map(|(_, text)| text.as_str()).collect();
+    let expected = ["it was ███ again", "plain", "see ███ who ███"];
+    assert_eq!(shown, expected);
+}
+
+#[test]
 fn a_room_without_messages_and_one_without_search() {
     let directory = tempfile::tempdir().unwrap();
     let zip = directory.path().join("out.zip");

@@ -21,9 +21,15 @@ pub enum Spoilers {
 pub struct Plain {
     markup: Markup,
     options: Options,
+    spoiler: bool,
 }
 
 impl Plain {
+    /// Whether there was a spoiler in a text that was read since this was asked last.
+    pub fn met_spoiler(&mut self) -> bool {
+        std::mem::take(&mut self.spoiler)
+    }
+
     /// For a workspace with these settings.
     pub fn new(options: Options) -> Self {
         Self {
@@ -35,6 +41,7 @@ impl Plain {
     /// Appends the text of a message.
     pub fn message(&mut self, message: &Message<'_>, spoilers: Spoilers, out: &mut String) {
         self.markup.read_message(message, &self.options);
+        self.spoiler |= self.markup.has_spoiler();
         plain(&self.markup, spoilers, out);
     }
 
@@ -53,6 +60,7 @@ impl Plain {
         if let Some(attachments) = message.get(Field::Attachments).and_then(Value::array) {
             self.markup.forget_quotes(attachments);
         }
+        self.spoiler |= self.markup.has_spoiler();
         plain(&self.markup, spoilers, out);
     }
 }

@@ -113,7 +113,7 @@ impl PageFile {
         put(records, zigzag(now.wrapping_sub(*minute)));
         *minute = now;
         records.push(b'\t');
-        let text = message.text.trim();
+        let text = message.shown.trim();
         let shown = cut(text, EXCERPT);
         script_text(records, shown);
         if shown.len() < text.len() {
@@ -162,18 +162,19 @@ mod tests {
             name: "Bob \"B\" B",
             alias: "",
             local: local(3),
-            text: " say\t\"hi\"\n</script> ",
+            text: "said",
+            shown: " say\t\"hi\"\n</script> ",
         };
         file.push(&bob);
         file.push(&Indexed {
             alias: "hook",
             local: local(2),
-            text: &"é".repeat(300),
+            shown: &"é".repeat(300),
             ..bob
         });
         file.push(&Indexed {
             local: None,
-            text: "",
+            shown: "",
             ..bob
         });
         let mut out = Vec::new();

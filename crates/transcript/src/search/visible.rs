@@ -10,13 +10,14 @@ use crate::texts::Sentences;
 const DEPTH: usize = 8;
 
 /// Writes everything in a message that is to be found, a line for each piece, without marks. `said` is the message's own
-/// text as [`crate::markup::plain`] writes it, which who has shown the message knows; `says` are the sentences that stand on the
-/// page, and `plain` reads its other texts. Nothing of encrypted messages, which hold
-/// no words, and of old versions, whose message has its own; quotes are found where they were said.
+/// text as [`crate::markup::plain`] writes it, which who has shown the message knows; `says` are the sentences that stand
+/// on the page, and `plain` reads its other texts, with their spoilers or without. Nothing of encrypted messages, which
+/// hold no words, and of old versions, whose message has its own; quotes are found where they were said.
 pub fn visible(
     message: &Message<'_>,
     said: &str,
     says: &Sentences,
+    spoilers: Spoilers,
     plain: &mut Plain,
     out: &mut String,
 ) {
@@ -38,7 +39,7 @@ pub fn visible(
     if let Some(attachments) = message.get(Field::Attachments).and_then(Value::array) {
         let is_file = message.has(Field::File) || message.has(Field::Files);
         for attachment in attachments.values().filter_map(Value::document) {
-            self::attachment(attachment, is_file, message, plain, out);
+            self::attachment(attachment, is_file, message, spoilers, plain, out);
         }
     }
     if let Some(urls) = message.get(Field::Urls).and_then(Value::array) {
@@ -58,7 +59,7 @@ pub fn visible(
         }
     }
     if let Some(blocks) = message.get(Field::Blocks).and_then(Value::array) {
-        self::blocks(blocks, DEPTH, message, plain, out);
+        self::blocks(blocks, DEPTH, message, spoilers, plain, out);
     }
 }
 
@@ -66,6 +67,7 @@ fn attachment(
     attachment: Doc<'_>,
     is_file: bool,
     message: &Message<'_>,
+    spoilers: Spoilers,
     plain: &mut Plain,
     out: &mut String,
 ) {
@@ -99,7 +101,7 @@ fn attachment(
                 continue;
             }
         };
-        rich(md, attachment.get(key), message, plain, out);
+        rich(md, attachment.get(key), message, spoilers, plain, out);
     }
     let fields = attachment.get("fields").and_then(Value::array);
     for field in fields
@@ -108,7 +110,7 @@ fn attachment(
         .filter_map(Value::document)
     {
         line(out, field.get("title"));
-        rich(None, field.get("value"), message, plain, out);
+        rich(None, field.get("value"), message, spoilers, plain, out);
     }
 }
 
@@ -116,6 +118,7 @@ fn blocks(
     blocks: Doc<'_>,
     depth: usize,
     message: &Message<'_>,
+    spoilers: Spoilers,
     plain: &mut Plain,
     out: &mut String,
 ) {
@@ -126,10 +129,10 @@ fn blocks(
     for (key, value) in blocks.elements().map_while(Result::ok) {
         match value {
             Value::Document(inner) | Value::Array(inner) => {
-                self::blocks(inner, depth, message, plain, out);
+                self::blocks(inner, depth, message, spoilers, plain, out);
             }
             Value::String(_) if key.0 == b"text" && is_marked => {
-                rich(None, Some(value), message, plain, out);
+                rich(None, Some(value), message, spoilers, plain, out);
             }
             Value::String(_)
                 if matches!(
@@ -149,6 +152,7 @@ fn rich(
     md: Option<Value<'_>>,
     typed: Option<Value<'_>>,
     message: &Message<'_>,
+    spoilers: Spoilers,
     plain: &mut Plain,
     out: &mut String,
 ) {
@@ -160,13 +164,7 @@ fn rich(
         out.push('\n');
     }
     let begin = out.len();
-    plain.part(
-        md.and_then(Value::array),
-        typed,
-        message,
-        Spoilers::Told,
-        out,
-    );
+    plain.part(md.and_then(Value::array), typed, message, spoilers, out);
     if out.len() == begin {
         out.truncate(before);
     }
@@ -239,7 +237,14 @@ mod tests {
             let (mut out, mut said) = (String::new(), String::new());
             let mut plain = Plain::default();
             plain.message(&message, Spoilers::Told, &mut said);
-            visible(&message, &said, &Sentences::ENGLISH, &mut plain, &mut out);
+            visible(
+                &message,
+                &said,
+                &Sentences::ENGLISH,
+                Spoilers::Told,
+                &mut plain,
+                &mut out,
+            );
             assert_eq!(out, *expected, "{doc}");
         }
     }
