@@ -789,9 +789,10 @@ impl JobQueue for MongoQueue {
             doc! {"epoch": {"$gt": 1_i64}},
             doc! {"epoch": 1_i64, "hasFile": false},
         ];
+        // Only what has ended has an end. Every field is in the index, so that no other job is looked at.
         let wanted = doc! {
-            "kind": Work::FILE_EXPORT, "state": {"$in": ended_states()},
-            "endedAt": {"$gte": date(at)}, "$and": [{"$or": &later}, {"$or": &untidy}],
+            "kind": Work::FILE_EXPORT, "endedAt": {"$gte": date(at)},
+            "$and": [{"$or": &later}, {"$or": &untidy}],
         };
         let order = doc! {"endedAt": 1, "_id": 1};
         let found = self.all(wanted, order, limit.into()).await?;

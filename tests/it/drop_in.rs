@@ -8,9 +8,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::cli::text;
+use crate::support::cli::{command, ran, text};
+use crate::support::mail::python;
 use crate::support::server::{ADMIN, Server, wait_for};
 
 fn deployed(name: &str) -> String {
@@ -224,16 +225,33 @@ fn nginx_sends_exports_here_and_everything_else_there() {
 
 #[test]
 fn caddy_sends_exports_here_and_everything_else_there() {
+    caddy(
+        &deployed("Caddyfile"),
+        "chat.example.org {",
+        "127.0.0.1",
+        "127.0.0.1",
+    );
+}
+
+#[test]
+fn caddy_in_the_compose_file_does_the_same() {
+    let compose = compose();
+    let site = compose["configs"]["caddyfile"]["content"].as_str().unwrap();
+    caddy(site, ":80 {", "rocketchat", "export-room");
+}
+
+/// That Caddy with a site of this name, before the two hosts, sends requests where they belong.
+fn caddy(site: &str, name: &str, rocket_chat: &str, export_room: &str) {
     let directory = tempfile::tempdir().unwrap();
     let (server, ours) = server();
     let (port, theirs) = (free_port(), everything_else());
-    let site = deployed("Caddyfile")
-        .replace("127.0.0.1:3000", &format!("127.0.0.1:{theirs}"))
-        .replace("127.0.0.1:3100", &format!("127.0.0.1:{ours}"))
+    let site = site
         .replace(
-            "chat.example.org {",
-            &format!("http://chat.example.org:{port} {{"),
-        );
+            &format!("{rocket_chat}:3000"),
+            &format!("127.0.0.1:{theirs}"),
+        )
+        .replace(&format!("{export_room}:3100"), &format!("127.0.0.1:{ours}"))
+        .replace(name, &format!("http://chat.example.org:{port} {{"));
     let path = directory.path().join("Caddyfile");
     fs::write(&path, format!("{{\n\tadmin off\n}}\n{site}")).unwrap();
     let child = Command::new("caddy")
@@ -247,6 +265,74 @@ fn caddy_sends_exports_here_and_everything_else_there() {
         .unwrap();
     let _proxy = Proxy(child);
     check("Caddy", port, &server);
+}
+
+/// The compose file, as a reader of YAML has it.
+fn compose() -> Value {
+    let read = python("tests/support/read_yaml.py")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/compose.yaml"))
+        .output()
+        .unwrap();
+    assert!(read.status.success(), "{read:?}");
+    serde_json::from_slice(&read.stdout).unwrap()
+}
+
+#[test]
+fn the_compose_file_has_what_it_names_and_starts_again_what_ends() {
+    let compose = compose();
+    let services = compose["services"].as_object().unwrap();
+    for (name, service) in services {
+        assert_eq!(service["restart"], "unless-stopped", "{name}");
+        let made = service["image"].is_string() || service["build"].is_object();
+        assert!(made, "{name}");
+        let needed: Vec<&str> = match &service["depends_on"] {
+            Value::Object(needed) => needed.keys().map(String::as_str).collect(),
+            Value::Array(needed) => needed.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        for needed in needed {
+            assert!(services.contains_key(needed), "{name}: {needed}");
+        }
+        for volume in service["volumes"].as_array().into_iter().flatten() {
+            let volume = volume.as_str().unwrap().split(':').next().unwrap();
+            assert!(compose["volumes"].get(volume).is_some(), "{name}: {volume}");
+        }
+        for config in service["configs"].as_array().into_iter().flatten() {
+            let source = config["source"].as_str().unwrap();
+            assert!(compose["configs"].get(source).is_some(), "{name}: {source}");
+        }
+    }
+    let variables = services["export-room"]["environment"].as_object().unwrap();
+    let mut shown = command(&["config", "show", "--config", "/dev/null"]);
+    for (name, value) in variables {
+        shown.env(name, value.as_str().unwrap());
+    }
+    let shown = ran(&mut shown);
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    for name in variables.keys().filter(|name| name.contains("__")) {
+        assert!(shown.contains(&format!("# {name}")), "{name}: {shown}");
+    }
+}
+
+#[test]
+fn a_container_is_built_from_sources_alone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lines = |name: &str| -> Vec<String> {
+        let text = fs::read_to_string(root.join(name)).unwrap();
+        text.lines()
+            .map(|line| line.trim_start_matches('/').to_owned())
+            .collect()
+    };
+    let left_out = lines(".dockerignore");
+    // What is made here and not kept is not sent to whoever builds the container.
+    for made in lines(".gitignore")
+        .iter()
+        .filter(|line| !line.contains('*'))
+    {
+        assert!(left_out.contains(made), "{made}");
+    }
+    assert!(left_out.contains(&".git".to_owned()));
 }
 
 #[test]

@@ -185,6 +185,12 @@ async fn the_workspaces_settings_choose_the_store_of_exports() {
         assert_eq!(store.keys(&in_store), [format!("{in_store}{}.zip", ids[1])]);
         let today = service(&place, Clock::System, &ours).await;
         assert_eq!(sweep(&today, EVERYTHING).await, Swept::default());
+        // Also when Rocket.Chat has another folder since.
+        let settings = database.collection::<Document>("rocketchat_settings");
+        let folders = ["uniqueID", "FileUpload_Webdav_Upload_Folder_Path"];
+        let moved = doc! {"$set": {"value": "elsewhere"}};
+        let folders = doc! {"_id": {"$in": &folders[..]}};
+        settings.update_many(folders, moved).await.unwrap();
         let month = service(&place, days_from_now(31), &ours).await;
         assert_eq!(sweep(&month, EVERYTHING).await.expired, 1, "{kind:?}");
         assert_eq!(store.keys(&in_store), [""; 0]);
