@@ -234,6 +234,10 @@ const cases = [
   ["oldest first", { text: "pineapple", order: "oldest" }, { count: 2, ids: ["threadRoot", "threadReply"] }],
   ["newest first", { text: "pineapple" }, { count: 2, ids: ["threadReply", "threadRoot"] }],
   ["everything encrypted", { text: "ciphertext" }, { count: 0 }],
+  ["a word before a sign, which is whole", { text: "zeb+" }, { count: 0 }],
+  ["a whole word before signs", { text: "zebra++" }, one("zebra")],
+  ["an author of signs alone", { author: "!!!" }, { count: 0 }],
+  ["a word by an author of signs alone", { text: "zebra", author: "?" }, { count: 0 }],
 ];
 check("searches find their messages", async () => {
   await open();
@@ -273,6 +277,62 @@ check("searches in thousands of messages count right", async () => {
   }
 });
 
+check("signs alone get an answer", async () => {
+  await open();
+  await search({ text: "zebra" });
+  for (const text of ["!!!", "++ --", "§"]) {
+    await page.locator("#search").fill(text);
+    await page.locator("#search-panel [role=status]").filter({ hasText: "signs alone are not searched" }).waitFor();
+    assert.equal(await page.locator("#search-panel ol a").count(), 0, text);
+  }
+  // The beginning of a phrase is none yet.
+  await page.locator("#search").fill('"');
+  await page.locator("#search-panel").waitFor({ state: "hidden" });
+});
+
+check("results are dated as the page is", async () => {
+  await open();
+  const { results } = await search({ text: "pineapple" });
+  const times = await page.locator("#search-panel ol time").allTextContents();
+  assert.equal(times.length, results.length);
+  for (const time of times) {
+    assert.match(time, /^\d{4}-\d\d-\d\d \d\d:\d\d$/);
+  }
+});
+
+check("who comes back from a result finds the search as it was", async () => {
+  await open();
+  const before = await search({ text: "the ", from: "2016-01-02" });
+  await page.locator("#search-panel .more").click();
+  await page.waitForFunction(() => document.querySelectorAll("#search-panel ol a").length === 60);
+  const there = page.locator("#search-panel ol a").nth(40);
+  const href = await there.getAttribute("href");
+  assert.notEqual(decodeURIComponent(href.split("#")[0]), here(), "the result is on another page");
+  await there.click();
+  await page.waitForFunction(() => document.querySelector(":target") !== null);
+  assert.equal(await page.locator("#search-panel").count(), 0);
+  await page.goBack();
+  await page.locator("#search-panel ol a").nth(59).waitFor();
+  assert.deepEqual(await page.evaluate(() => ["search", "search-from", "search-order"].map((id) => document.getElementById(id).value)),
+    ["the ", "2016-01-02", "newest"]);
+  assert.equal(await page.locator("#search-panel ol a").first().getAttribute("href"), before.results[0].href);
+  await page.waitForFunction((wanted) => document.activeElement.getAttribute("href") === wanted, href);
+  // From a result on the page itself as well.
+  await search({ text: "zebra" });
+  await page.locator("#search-panel ol a").first().click();
+  await page.waitForFunction(() => document.querySelector(":target")?.id === "m-zebra");
+  assert.equal(await page.locator("#search-panel").isVisible(), false);
+  await page.goBack();
+  await page.locator("#search-panel ol a").first().waitFor({ state: "visible" });
+  assert.equal(await page.locator("#search").inputValue(), "zebra");
+  // A search that was closed stays closed.
+  await page.keyboard.press("Escape");
+  await page.reload();
+  await page.locator("#search").waitFor();
+  assert.equal(await page.locator("#search-panel").count(), 0);
+  assert.equal(await page.locator("#search").inputValue(), "");
+});
+
 check("more results come when they are asked for", async () => {
   await open();
   const { count, results } = await search({ text: "the " });
@@ -308,6 +368,8 @@ check("texts of messages are shown as texts", async () => {
 });
 
 check("the keyboard is enough", async () => {
+  // Opening the same page anew would keep the search before.
+  await page.goto("about:blank");
   await open();
   await page.keyboard.press("/");
   assert.equal(await page.evaluate(() => document.activeElement.id), "search");

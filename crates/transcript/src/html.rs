@@ -155,7 +155,7 @@ impl PagedHtml {
             words: info.locale.texts(),
             clock: LocalClock::new(info.zone.clone()),
             iso: IsoWriter::default(),
-            assets: page::Assets::new(info.style.as_deref(), &info.locale.texts().script),
+            assets: page::Assets::new(info.style.as_deref(), info.locale),
             entry_name: crate::names::safe(&format!("{}.html", info.room.id)),
             texts: markup::Buffers::default(),
             plain: Plain::default(),

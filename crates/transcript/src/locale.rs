@@ -400,6 +400,12 @@ impl Locale {
         }
     }
 
+    /// How the script of the pages writes days and times of day, each by the name that the script knows it by.
+    pub(crate) fn named(self) -> [(&'static str, &'static str); 2] {
+        let twelve = if self.0.twelve { "yes" } else { "" };
+        [("date", self.0.numeric), ("twelve", twelve)]
+    }
+
     /// Month and year: `July 2008`.
     pub fn month(self, date: Date) -> String {
         self.write(self.0.month, date, self.alone())

@@ -193,6 +193,7 @@ pub struct ScriptTexts {
     pub more: &'static str,
     pub results: &'static str,
     pub none: &'static str,
+    pub wordless: &'static str,
     pub one: &'static str,
     pub several: &'static str,
     pub timeless: &'static str,
@@ -201,7 +202,7 @@ pub struct ScriptTexts {
 
 impl ScriptTexts {
     /// Each by the name that the script knows it by.
-    pub(crate) fn named(&self) -> [(&'static str, &'static str); 19] {
+    pub(crate) fn named(&self) -> [(&'static str, &'static str); 20] {
         [
             ("search", self.search),
             ("colours", self.colours),
@@ -218,6 +219,7 @@ impl ScriptTexts {
             ("more", self.more),
             ("results", self.results),
             ("none", self.none),
+            ("wordless", self.wordless),
             ("one", self.one),
             ("several", self.several),
             ("timeless", self.timeless),

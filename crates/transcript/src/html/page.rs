@@ -5,9 +5,10 @@ use sha2::{Digest, Sha256};
 
 use super::{Here, PagedHtml, calendar, escape, markup};
 use crate::bson::Text;
+use crate::locale::Locale;
 use crate::message::Message;
 use crate::output::{Output, PageBounds};
-use crate::texts::{ScriptTexts, counted, filled, gap};
+use crate::texts::{counted, filled, gap};
 use crate::time::{Local, civil_date};
 
 /// The sheets, later ones over earlier ones.
@@ -37,9 +38,9 @@ pub(super) struct Assets {
 
 impl Assets {
     /// What stands in every page: ours, and after our style the user's own.
-    pub(super) fn new(own_style: Option<&str>, texts: &ScriptTexts) -> Self {
+    pub(super) fn new(own_style: Option<&str>, locale: Locale) -> Self {
         let style = compact(STYLE);
-        let script = SCRIPT.replace("{ /* texts */ }", &literal(texts));
+        let script = SCRIPT.replace("{ /* texts */ }", &literal(locale));
         let digest = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
         let mut styles = format!("'sha256-{}'", digest(&style));
         let mut elements = format!("<style>{style}</style>\n");
@@ -59,10 +60,16 @@ impl Assets {
     }
 }
 
-/// The texts as the script writes them down.
-fn literal(texts: &ScriptTexts) -> String {
+/// The texts as the script writes them down, and how it writes dates.
+fn literal(locale: Locale) -> String {
     let mut out = vec![b'{'];
-    for (name, text) in texts.named() {
+    for (name, text) in locale
+        .texts()
+        .script
+        .named()
+        .into_iter()
+        .chain(locale.named())
+    {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b":\"");
         escape::script(&mut out, text);

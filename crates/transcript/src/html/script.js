@@ -68,6 +68,10 @@
         }
       });
       tools.append(form);
+      // Who comes back to this page finds the search that was open.
+      if (history.state && history.state.search && history.state.search.open) {
+        load();
+      }
     }
     const choice = element("select", { id: "theme" },
       ...themes.map((name) => element("option", { value: name }, texts[name])));

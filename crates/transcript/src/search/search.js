@@ -260,13 +260,14 @@
     return found;
   };
 
-  /** What is typed: words, and phrases in quotes; the beginning of the last word is enough. */
+  const IN_WORD = /[\p{Alphabetic}\p{N}\p{M}]$/u;
+  /** What is typed: words, and phrases in quotes; the beginning of the last word is enough while it is typed. */
   const parse = (text) => {
     const parts = [];
     for (const { 0: all, 1: quoted, 2: closed, 3: plain, index: at } of text.matchAll(/["“”„]([^"“”„]*)(["“”„]?)|([^\s"“”„]+)/g)) {
       const typed = words(quoted ?? plain);
       if (typed.length > 0) {
-        parts.push({ words: typed, open: !closed && at + all.length === text.length && !/\s$/.test(text) });
+        parts.push({ words: typed, open: !closed && at + all.length === text.length && IN_WORD.test(text) });
       }
     }
     return parts;
@@ -275,11 +276,13 @@
   const names = (term) => term.slice(1).split("\x1f");
   const authors = async (text) => {
     const { messages, messageAt } = await room();
-    const wanted = words(text).join(" ");
-    const all = (await find("@", true)).map(([term, list]) => [names(term).map((name) => words(name).join(" ")), list]);
-    const exact = all.filter(([folded]) => folded.includes(wanted));
+    // Names that are written with signs alone are compared as they are.
+    const folded = words(text).length > 0 ? (name) => words(name).join(" ") : (name) => name;
+    const wanted = folded(text);
+    const all = (await find("@", true)).map(([term, list]) => [names(term).map(folded), list]);
+    const exact = all.filter(([all]) => all.includes(wanted));
     const found = new Numbers(messages);
-    const chosen = exact.length > 0 ? exact : all.filter(([folded]) => folded.some((name) => name.includes(wanted)));
+    const chosen = exact.length > 0 ? exact : all.filter(([all]) => all.some((name) => name.includes(wanted)));
     for (const [, list] of chosen) {
       sums(list, (position) => found.add(messageAt(position)));
     }
@@ -386,7 +389,14 @@
   field.setAttribute("aria-controls", "search-panel");
 
   const language = document.documentElement.lang;
-  const clock = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" });
+  /** An instant as the pages write it; its UTC is the time of the pages' zone. */
+  const written = (time) => {
+    const two = (number) => String(number).padStart(2, "0");
+    const parts = { Y: String(Math.abs(time.getUTCFullYear())).padStart(4, "0"), N: two(time.getUTCMonth() + 1), D: two(time.getUTCDate()) };
+    const [hour, minute] = [time.getUTCHours(), two(time.getUTCMinutes())];
+    const clock = texts.twelve ? `${hour % 12 || 12}:${minute} ${hour < 12 ? "AM" : "PM"}` : `${two(hour)}:${minute}`;
+    return `${texts.date.replace(/[YND]/g, (part) => parts[part])} ${clock}`;
+  };
   const told = (count) => (count === 1 ? texts.one : texts.several).replace("{}", () => count.toLocaleString(language));
 
   /** Where words of a text begin and end that are looked for. */
@@ -444,7 +454,7 @@
     const record = records[place.at];
     const link = element("a", { href: address(name, place.at) },
       element("span", { class: "who", dir: "auto" }, record.author), " ",
-      record.time ? element("time", { datetime: record.time.toISOString().slice(0, 16) }, clock.format(record.time)) : texts.timeless,
+      record.time ? element("time", { datetime: record.time.toISOString().slice(0, 16) }, written(record.time)) : texts.timeless,
       element("span", { class: "said", dir: "auto" }, ...marked(record.text, asked)));
     return element("li", {}, link);
   };
@@ -467,9 +477,9 @@
 
   let asking = 0;
   let rest;
-  const show = async (asked, turn) => {
+  const show = async (asked, turn, wanted) => {
     const shown = [];
-    while (shown.length < RESULTS) {
+    while (shown.length < wanted) {
       const { value, done } = rest.next();
       if (done) {
         break;
@@ -479,21 +489,42 @@
     const items = await Promise.all(shown);
     if (turn === asking) {
       list.append(...items);
-      more.hidden = items.length < RESULTS;
+      more.hidden = items.length < wanted;
     }
     return items;
   };
-  const ask = async () => {
+  const controls = [field, authorField, fromField, toField, orderField];
+  /** Keeps the search with the page's place in the history: who comes back finds it as it was. */
+  const remember = (open, at) => {
+    const search = { open, at, values: controls.map(({ value }) => value), shown: list.children.length };
+    try {
+      history.replaceState({ ...history.state, search }, "");
+    } catch {
+      // Some browsers keep nothing for pages from a directory.
+    }
+  };
+  const ask = async (wanted = RESULTS) => {
     asking += 1;
     const turn = asking;
     const asked = {
       parts: parse(field.value), author: authorField.value.trim(), from: fromField.value, to: toField.value,
     };
     jump.hidden = !asked.from;
+    const tell = (text) => {
+      list.replaceChildren();
+      more.hidden = true;
+      status.textContent = text;
+      panel.dataset.turn = turn;
+    };
+    if (asked.parts.length === 0 && /[^\s"“”„]/.test(field.value)) {
+      panel.hidden = false;
+      tell(texts.wordless);
+      return;
+    }
     if (asked.parts.length === 0 && !asked.author && !asked.from && !asked.to) {
       panel.hidden = true;
-      list.replaceChildren();
-      status.textContent = "";
+      tell("");
+      remember(false);
       return;
     }
     panel.hidden = false;
@@ -506,13 +537,14 @@
       const count = found.size;
       rest = inOrder(found, orderField.value === "newest");
       more.onclick = async () => {
-        const [first] = await show(asked, asking);
+        const [first] = await show(asked, asking, RESULTS);
+        remember(true);
         if (first) {
           first.firstChild.focus();
         }
       };
       const old = [...list.children];
-      await show(asked, turn);
+      await show(asked, turn, wanted);
       if (turn !== asking) {
         return;
       }
@@ -520,15 +552,14 @@
       status.textContent = count === 0 ? texts.none : told(count);
       panel.dataset.milliseconds = Math.round(performance.now() - begun);
       panel.dataset.turn = turn;
+      remember(true);
       // On a small screen the results would be below everything.
       if (panel.getBoundingClientRect().top > innerHeight * 0.6) {
         form.scrollIntoView();
       }
     } catch (error) {
       if (turn === asking) {
-        list.replaceChildren();
-        more.hidden = true;
-        status.textContent = error.message;
+        tell(error.message);
       }
     }
   };
@@ -536,7 +567,7 @@
   let timer;
   const soon = () => {
     clearTimeout(timer);
-    timer = setTimeout(ask, 60);
+    timer = setTimeout(() => ask(), 60);
   };
   const open = () => {
     filters.hidden = false;
@@ -548,6 +579,31 @@
     panel.hidden = true;
     filters.hidden = true;
   };
+  const leave = () => {
+    if (!filters.hidden) {
+      close();
+      remember(false);
+    }
+  };
+  /** Shows the search that was left open at this place of the history, if one was. */
+  const restore = async () => {
+    const { search } = history.state || {};
+    if (!search || !search.open) {
+      return;
+    }
+    controls.forEach((control, at) => (control.value = search.values[at]));
+    open();
+    await ask(Math.max(RESULTS, search.shown));
+    const last = list.querySelectorAll("a")[search.at];
+    if (last) {
+      last.focus();
+    }
+  };
+  addEventListener("popstate", () => {
+    close();
+    restore();
+  });
+  addEventListener("pageshow", ({ persisted }) => persisted && restore());
   for (const control of [field, authorField, fromField, toField]) {
     control.addEventListener("input", soon);
   }
@@ -578,7 +634,7 @@
     const links = [...list.querySelectorAll("a")];
     const at = links.indexOf(document.activeElement);
     if (event.key === "Escape") {
-      close();
+      leave();
       field.blur();
     } else if (event.key === "ArrowDown" && (event.target === field || at >= 0)) {
       event.preventDefault();
@@ -592,14 +648,16 @@
     }
   });
   list.addEventListener("click", (event) => {
+    const link = event.target.closest("a");
     // On this page nothing is loaded anew: what covers it goes.
-    if (event.target.closest("a") && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+      remember(true, [...list.querySelectorAll("a")].indexOf(link));
       close();
     }
   });
   document.addEventListener("click", (event) => {
     if (!form.contains(event.target)) {
-      close();
+      leave();
     }
   });
   if (document.activeElement === field) {
@@ -607,5 +665,7 @@
   }
   if (field.value) {
     ask();
+  } else {
+    restore();
   }
 })();

@@ -149,6 +149,7 @@ pub(super) const TEXTS: Texts = Texts {
         more: "Weitere Treffer",
         results: "Suchergebnisse",
         none: "Keine Nachricht gefunden.",
+        wordless: "Bitte Buchstaben oder Ziffern eingeben: Zeichen allein werden nicht gesucht.",
         one: "{} Nachricht gefunden.",
         several: "{} Nachrichten gefunden.",
         timeless: "ohne Zeit",

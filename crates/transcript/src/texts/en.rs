@@ -149,6 +149,7 @@ pub(super) const TEXTS: Texts = Texts {
         more: "More results",
         results: "Search results",
         none: "No message was found.",
+        wordless: "Type a letter or a digit: signs alone are not searched.",
         one: "{} message found.",
         several: "{} messages found.",
         timeless: "without time",

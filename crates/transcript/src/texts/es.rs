@@ -149,6 +149,7 @@ pub(super) const TEXTS: Texts = Texts {
         more: "Más resultados",
         results: "Resultados de la búsqueda",
         none: "No se encontró ningún mensaje.",
+        wordless: "Escribe una letra o una cifra: los signos solos no se buscan.",
         one: "{} mensaje encontrado.",
         several: "{} mensajes encontrados.",
         timeless: "sin hora",

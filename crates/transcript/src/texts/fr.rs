@@ -149,6 +149,7 @@ pub(super) const TEXTS: Texts = Texts {
         more: "Plus de résultats",
         results: "Résultats de la recherche",
         none: "Aucun message trouvé.",
+        wordless: "Saisissez une lettre ou un chiffre : les signes seuls ne sont pas recherchés.",
         one: "{} message trouvé.",
         several: "{} messages trouvés.",
         timeless: "sans date",

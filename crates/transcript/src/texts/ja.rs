@@ -149,6 +149,7 @@ pub(super) const TEXTS: Texts = Texts {
         more: "さらに表示",
         results: "検索結果",
         none: "メッセージは見つかりませんでした。",
+        wordless: "文字か数字を入力してください。記号だけでは検索できません。",
         one: "{} 件のメッセージが見つかりました。",
         several: "{} 件のメッセージが見つかりました。",
         timeless: "時刻なし",

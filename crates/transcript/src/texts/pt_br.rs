@@ -149,6 +149,7 @@ pub(super) const TEXTS: Texts = Texts {
         more: "Mais resultados",
         results: "Resultados da busca",
         none: "Nenhuma mensagem encontrada.",
+        wordless: "Digite uma letra ou um número: sinais sozinhos não são pesquisados.",
         one: "{} mensagem encontrada.",
         several: "{} mensagens encontradas.",
         timeless: "sem horário",

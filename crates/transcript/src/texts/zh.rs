@@ -142,6 +142,7 @@ pub(super) const TEXTS: Texts = Texts {
         more: "更多结果",
         results: "搜索结果",
         none: "未找到消息。",
+        wordless: "请输入文字或数字：只有符号无法搜索。",
         one: "找到 {} 条消息。",
         several: "找到 {} 条消息。",
         timeless: "无时间",
