@@ -377,14 +377,7 @@ fn searched(message: &Message<'_>) {
     let mut text = String::new();
     let (mut plain, mut said) = (markup::Plain::default(), String::new());
     plain.message(message, Spoilers::Told, &mut said);
-    search::visible(
-        message,
-        &said,
-        &Sentences::ENGLISH,
-        Spoilers::Told,
-        &mut plain,
-        &mut text,
-    );
+    search::visible(message, &said, &Sentences::ENGLISH, &mut plain, &mut text);
     let Ok(()) = search::Folder::default().words(&text, |word| {
         let word = std::str::from_utf8(word).expect("words are UTF-8");
         let length = word.chars().count();
@@ -403,7 +396,6 @@ fn searched(message: &Message<'_>) {
         alias: "",
         local: None,
         text: &text,
-        shown: &text,
     });
     let mut out = Vec::new();
     page.write(0, "room.html", &mut out);

@@ -10,8 +10,18 @@ if (!modules) {
 const require = createRequire(path.join(modules, "of-tests.js"));
 const { chromium } = require("playwright-core");
 
-/** The source of axe-core, to run in a page. */
-export const axe = require("axe-core").source;
+const axe = require("axe-core").source;
+
+/** What axe-core finds in a page that is serious or critical, a line each. */
+export const serious = async (page) => {
+  await page.evaluate(axe);
+  const { violations, passes } = await page.evaluate(() => window.axe.run({ resultTypes: ["violations", "passes"] }));
+  if (!passes.some(({ id }) => id === "color-contrast")) {
+    return ["axe looked at nothing"];
+  }
+  return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.length} like ${nodes[0].html.slice(0, 200)} ${nodes[0].failureSummary}`);
+};
 
 /** Starts the browser that Debian has. */
 export const launch = (more = []) => chromium.launch({

@@ -1,14 +1,12 @@
 //! Attacks in every text that an export shows do nothing, in a real browser.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, DateTime, Document, doc};
 
 use crate::support::attacks;
+use crate::support::browser::{browsed, unpack};
 use crate::support::cli::{entries, manifest, run, text};
 use crate::support::dump::{DumpBuilder, Form};
 use crate::support::gallery;
@@ -168,22 +166,6 @@ fn attacks_in_every_text_do_nothing() {
     assert_eq!(found["articles"], messages);
 }
 
-/// Writes the entries of a ZIP into a directory, none beside it.
-fn unpack(contents: &BTreeMap<String, Vec<u8>>, directory: &Path) {
-    for (name, bytes) in contents {
-        let path = directory.join(name);
-        assert!(
-            path.components().all(|part| matches!(
-                part,
-                std::path::Component::Normal(_) | std::path::Component::RootDir
-            )),
-            "{name}"
-        );
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-}
-
 #[test]
 fn nothing_is_painted_over_another_message_or_out_of_the_page() {
     let quote = |inner: Document, number: i32| {
@@ -254,23 +236,6 @@ fn nothing_is_painted_over_another_message_or_out_of_the_page() {
     fs::write(&page, &entries(&zip)["BOUNDS.html"]).unwrap();
     let found = browsed("bounds.mjs", &page);
     assert_eq!(found, serde_json::json!({"faults": [], "measured": 6}));
-}
-
-/// What a program of the browser says about an unpacked export.
-fn browsed(program: &str, unpacked: &Path) -> serde_json::Value {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-    let looked = Command::new("node")
-        .arg(script.join(program))
-        .arg(unpacked)
-        .output()
-        .unwrap();
-    let found = String::from_utf8_lossy(&looked.stdout);
-    assert!(
-        looked.status.success(),
-        "{found}{}",
-        String::from_utf8_lossy(&looked.stderr)
-    );
-    serde_json::from_str(&found).unwrap()
 }
 
 #[test]

@@ -38,6 +38,7 @@ fn messages() -> Vec<Document> {
             "hostile",
             "<img src=x onerror=alert(1)> </script><script>alert(2)</script> \"q\\\" <b>hostileword</b>\u{2028}",
         ),
+        ("spoiler", "in the end it was ||the mustardword|| again"),
     ]
     .into_iter()
     .zip(0..)

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::browser::{browsed, unpack};
 use crate::support::cli::{entries, manifest, run, text};
 use crate::support::dump::Form;
 use crate::support::gallery;
@@ -386,4 +387,19 @@ fn what_is_too_much_for_a_page_is_cut_with_a_mark() {
     );
     let anomalies = manifest(&contents)["anomalies"].to_string();
     assert!(anomalies.contains("too-much-for-a-page"), "{anomalies}");
+}
+
+#[test]
+fn everybody_can_use_every_kind_of_message() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, contents) = exported(&[], "gallery-accessible.zip");
+    unpack(&contents, directory.path());
+    let found = browsed("accessible.mjs", directory.path());
+    assert_eq!(found["faults"], serde_json::json!([]), "{found:#}");
+    let pages = fs::read_dir(directory.path()).unwrap().filter(|entry| {
+        let path = entry.as_ref().unwrap().path();
+        path.extension()
+            .is_some_and(|extension| extension == "html")
+    });
+    assert_eq!(found["pages"], pages.count());
 }

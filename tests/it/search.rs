@@ -206,7 +206,7 @@ fn every_word_has_its_place_in_the_index() {
 }
 
 #[test]
-fn what_is_hidden_is_found_and_does_not_stand_among_the_results() {
+fn what_is_hidden_is_found_and_marked_for_results() {
     let mut dump = DumpBuilder::new();
     dump.add("rocketchat_room", &doc! {"_id": "R", "t": "c", "name": "r"});
     let attached =
@@ -231,7 +231,12 @@ fn what_is_hidden_is_found_and_does_not_stand_among_the_results() {
     }
     let shown = shown(&entries, index.pages);
     let shown: Vec<&str> = shown.iter().map(|(_, text)| text.as_str()).collect();
-    let expected = ["it was ███ again", "plain", "see ███ who ███"];
+    // Between these characters; the page covers what is there.
+    let expected = [
+        "it was \u{fdd0}the butler\u{fdd1} again",
+        "plain",
+        "see \u{fdd0}the maid\u{fdd1} who \u{fdd0}the cook\u{fdd1}",
+    ];
     assert_eq!(shown, expected);
 }
 

@@ -1,6 +1,7 @@
 //! What several behaviour tests need.
 
 pub(crate) mod attacks;
+pub(crate) mod browser;
 pub(crate) mod cli;
 pub(crate) mod demo;
 pub(crate) mod dump;

@@ -19,7 +19,7 @@ use jiff::tz::TimeZone;
 
 use crate::bson::Text;
 use crate::locale::Locale;
-use crate::markup::{Plain, Spoilers};
+use crate::markup::Plain;
 use crate::message::{Anomalies, Field, Message};
 use crate::output::{Day, Output};
 use crate::room::RoomInfo;
@@ -120,8 +120,6 @@ pub struct PagedHtml {
     plain: Plain,
     /// The text of the message, without its marks; empty without a search.
     said: String,
-    /// Whether there is a spoiler in it.
-    said_hidden: bool,
     out: Vec<u8>,
     /// The entry page's messages, once there is a second page.
     entry: Vec<u8>,
@@ -160,7 +158,6 @@ impl PagedHtml {
             texts: markup::Buffers::default(),
             plain: Plain::default(),
             said: String::new(),
-            said_hidden: false,
             info,
             out: Vec::with_capacity(2 * PIECE),
             entry: Vec::new(),
@@ -290,33 +287,14 @@ impl PagedHtml {
         local: Option<Local>,
         out: &mut O,
     ) -> Result<(), O::Error> {
-        let sentences = &self.words.sentences;
         self.text.clear();
-        self.plain.met_spoiler();
         search::visible(
             message,
             &self.said,
-            sentences,
-            Spoilers::Told,
+            &self.words.sentences,
             &mut self.plain,
             &mut self.text,
         );
-        // What is hidden is found, and does not stand among the results.
-        let mut covered = String::new();
-        let hides = self.said_hidden | self.plain.met_spoiler();
-        if hides {
-            self.said.clear();
-            let covers = Spoilers::Covered;
-            self.plain.message(message, covers, &mut self.said);
-            search::visible(
-                message,
-                &self.said,
-                sentences,
-                covers,
-                &mut self.plain,
-                &mut covered,
-            );
-        }
         let author = message.author();
         out.index(&Indexed {
             author: &author.label().to_str(),
@@ -324,7 +302,6 @@ impl PagedHtml {
             alias: &message.text(Field::Alias).to_str(),
             local,
             text: &self.text,
-            shown: if hides { &covered } else { &self.text },
         })
     }
 

@@ -385,12 +385,6 @@ impl Markup {
         }
     }
 
-    /// Whether something in it is hidden until it is asked for.
-    pub fn has_spoiler(&self) -> bool {
-        let spoilers = [Node::Start(Tag::Spoiler), Node::Start(Tag::SpoilerBlock)];
-        self.nodes.iter().any(|node| spoilers.contains(node))
-    }
-
     /// Whether something was cut or left unparsed, because it is too deep, too long or too much.
     pub fn deep(&self) -> bool {
         self.deep

@@ -30,8 +30,6 @@ pub struct Indexed<'a> {
     pub local: Option<Local>,
     /// Everything in it that is to be found, as plain text.
     pub text: &'a str,
-    /// What results show of that: the same, with its spoilers covered.
-    pub shown: &'a str,
 }
 
 /// Terms that are no words begin with a character that no word has.

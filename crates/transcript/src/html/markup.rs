@@ -30,11 +30,6 @@ impl Buffers {
         crate::markup::plain(&self.markup, spoilers, out);
     }
 
-    /// Whether something in that text is hidden until it is asked for.
-    pub(super) fn has_spoiler(&self) -> bool {
-        self.markup.has_spoiler()
-    }
-
     /// For a workspace with these settings.
     pub(super) fn new(options: Options) -> Self {
         Self {

@@ -6,6 +6,8 @@ use crate::message::{Field, Message};
 
 /// What stands in the place of a spoiler. Its length says nothing about what it covers.
 const COVER: &str = "███";
+/// What stands around a spoiler that is marked: characters that are none in any text (Unicode, "noncharacters").
+const MARKS: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
 
 /// What becomes of texts that are hidden until they are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub enum Spoilers {
     Told,
     /// A neutral mark stands in their place: where nothing can be clicked, and nobody asked.
     Covered,
+    /// They stand between U+FDD0 and U+FDD1: what finds their words covers them where it shows the text.
+    Marked,
 }
 
 /// Reads texts to plain ones; its buffers are used again for the next.
@@ -21,15 +25,9 @@ pub enum Spoilers {
 pub struct Plain {
     markup: Markup,
     options: Options,
-    spoiler: bool,
 }
 
 impl Plain {
-    /// Whether there was a spoiler in a text that was read since this was asked last.
-    pub fn met_spoiler(&mut self) -> bool {
-        std::mem::take(&mut self.spoiler)
-    }
-
     /// For a workspace with these settings.
     pub fn new(options: Options) -> Self {
         Self {
@@ -41,7 +39,6 @@ impl Plain {
     /// Appends the text of a message.
     pub fn message(&mut self, message: &Message<'_>, spoilers: Spoilers, out: &mut String) {
         self.markup.read_message(message, &self.options);
-        self.spoiler |= self.markup.has_spoiler();
         plain(&self.markup, spoilers, out);
     }
 
@@ -60,7 +57,6 @@ impl Plain {
         if let Some(attachments) = message.get(Field::Attachments).and_then(Value::array) {
             self.markup.forget_quotes(attachments);
         }
-        self.spoiler |= self.markup.has_spoiler();
         plain(&self.markup, spoilers, out);
     }
 }
@@ -71,7 +67,7 @@ pub fn plain(markup: &Markup, spoilers: Spoilers, out: &mut String) {
     let begin = out.len();
     let mut list = None;
     let mut label = 0;
-    // Spoilers that are open, and where the mark of the outermost ends: what is written behind it goes.
+    // Spoilers that are open, and where the mark of the outermost ends: what is written behind it goes when it is covered.
     let mut hidden = (0_usize, 0);
     for node in markup.nodes() {
         match *node {
@@ -84,9 +80,12 @@ pub fn plain(markup: &Markup, spoilers: Spoilers, out: &mut String) {
                 },
                 Tag::Task(done) => out.push_str(if done { "[x] " } else { "[ ] " }),
                 Tag::Link(_) | Tag::Image(_) => label = out.len(),
-                Tag::Spoiler | Tag::SpoilerBlock if spoilers == Spoilers::Covered => {
+                Tag::Spoiler | Tag::SpoilerBlock if spoilers != Spoilers::Told => {
                     if hidden.0 == 0 {
-                        out.push_str(COVER);
+                        match spoilers {
+                            Spoilers::Marked => out.push(MARKS[0]),
+                            _ => out.push_str(COVER),
+                        }
                         hidden.1 = out.len();
                     }
                     hidden.0 += 1;
@@ -101,7 +100,10 @@ pub fn plain(markup: &Markup, spoilers: Spoilers, out: &mut String) {
                 Tag::Spoiler | Tag::SpoilerBlock if hidden.0 > 0 => {
                     hidden.0 -= 1;
                     if hidden.0 == 0 {
-                        out.truncate(hidden.1);
+                        match spoilers {
+                            Spoilers::Marked => out.push(MARKS[1]),
+                            _ => out.truncate(hidden.1),
+                        }
                         out.push_str(if tag == Tag::SpoilerBlock { "\n" } else { "" });
                     }
                 }

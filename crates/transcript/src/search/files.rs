@@ -113,7 +113,7 @@ impl PageFile {
         put(records, zigzag(now.wrapping_sub(*minute)));
         *minute = now;
         records.push(b'\t');
-        let text = message.shown.trim();
+        let text = message.text.trim();
         let shown = cut(text, EXCERPT);
         script_text(records, shown);
         if shown.len() < text.len() {
@@ -162,19 +162,18 @@ mod tests {
             name: "Bob \"B\" B",
             alias: "",
             local: local(3),
-            text: "said",
-            shown: " say\t\"hi\"\n</script> ",
+            text: " say\t\"hi\"\n</script> ",
         };
         file.push(&bob);
         file.push(&Indexed {
             alias: "hook",
             local: local(2),
-            shown: &"é".repeat(300),
+            text: &"é".repeat(300),
             ..bob
         });
         file.push(&Indexed {
             local: None,
-            shown: "",
+            text: "",
             ..bob
         });
         let mut out = Vec::new();

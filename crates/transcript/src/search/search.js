@@ -399,6 +399,8 @@
   };
   const told = (count) => (count === 1 ? texts.one : texts.several).replace("{}", () => count.toLocaleString(language));
 
+  /** A text with its spoilers covered, also one that is cut: who looks for other words has not asked for them. */
+  const covered = (text) => text.replace(/\ufdd0[^\ufdd1]*\ufdd1?/g, "███");
   /** Where words of a text begin and end that are looked for. */
   const hits = (text, asked) => {
     const whole = new Set();
@@ -455,7 +457,7 @@
     const link = element("a", { href: address(name, place.at) },
       element("span", { class: "who", dir: "auto" }, record.author), " ",
       record.time ? element("time", { datetime: record.time.toISOString().slice(0, 16) }, written(record.time)) : texts.timeless,
-      element("span", { class: "said", dir: "auto" }, ...marked(record.text, asked)));
+      element("span", { class: "said", dir: "auto" }, ...marked(covered(record.text), asked)));
     return element("li", {}, link);
   };
 

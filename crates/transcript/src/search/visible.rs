@@ -10,14 +10,13 @@ use crate::texts::Sentences;
 const DEPTH: usize = 8;
 
 /// Writes everything in a message that is to be found, a line for each piece, without marks. `said` is the message's own
-/// text as [`crate::markup::plain`] writes it, which who has shown the message knows; `says` are the sentences that stand
-/// on the page, and `plain` reads its other texts, with their spoilers or without. Nothing of encrypted messages, which
-/// hold no words, and of old versions, whose message has its own; quotes are found where they were said.
+/// text as [`crate::markup::plain`] writes it, which who has shown the message knows; `says` are the sentences that stand on the
+/// page, and `plain` reads its other texts. Nothing of encrypted messages, which hold
+/// no words, and of old versions, whose message has its own; quotes are found where they were said.
 pub fn visible(
     message: &Message<'_>,
     said: &str,
     says: &Sentences,
-    spoilers: Spoilers,
     plain: &mut Plain,
     out: &mut String,
 ) {
@@ -39,7 +38,7 @@ pub fn visible(
     if let Some(attachments) = message.get(Field::Attachments).and_then(Value::array) {
         let is_file = message.has(Field::File) || message.has(Field::Files);
         for attachment in attachments.values().filter_map(Value::document) {
-            self::attachment(attachment, is_file, message, spoilers, plain, out);
+            self::attachment(attachment, is_file, message, plain, out);
         }
     }
     if let Some(urls) = message.get(Field::Urls).and_then(Value::array) {
@@ -59,7 +58,7 @@ pub fn visible(
         }
     }
     if let Some(blocks) = message.get(Field::Blocks).and_then(Value::array) {
-        self::blocks(blocks, DEPTH, message, spoilers, plain, out);
+        self::blocks(blocks, DEPTH, message, plain, out);
     }
 }
 
@@ -67,7 +66,6 @@ fn attachment(
     attachment: Doc<'_>,
     is_file: bool,
     message: &Message<'_>,
-    spoilers: Spoilers,
     plain: &mut Plain,
     out: &mut String,
 ) {
@@ -101,7 +99,7 @@ fn attachment(
                 continue;
             }
         };
-        rich(md, attachment.get(key), message, spoilers, plain, out);
+        rich(md, attachment.get(key), message, plain, out);
     }
     let fields = attachment.get("fields").and_then(Value::array);
     for field in fields
@@ -110,7 +108,7 @@ fn attachment(
         .filter_map(Value::document)
     {
         line(out, field.get("title"));
-        rich(None, field.get("value"), message, spoilers, plain, out);
+        rich(None, field.get("value"), message, plain, out);
     }
 }
 
@@ -118,7 +116,6 @@ fn blocks(
     blocks: Doc<'_>,
     depth: usize,
     message: &Message<'_>,
-    spoilers: Spoilers,
     plain: &mut Plain,
     out: &mut String,
 ) {
@@ -129,10 +126,10 @@ fn blocks(
     for (key, value) in blocks.elements().map_while(Result::ok) {
         match value {
             Value::Document(inner) | Value::Array(inner) => {
-                self::blocks(inner, depth, message, spoilers, plain, out);
+                self::blocks(inner, depth, message, plain, out);
             }
             Value::String(_) if key.0 == b"text" && is_marked => {
-                rich(None, Some(value), message, spoilers, plain, out);
+                rich(None, Some(value), message, plain, out);
             }
             Value::String(_)
                 if matches!(
@@ -152,7 +149,6 @@ fn rich(
     md: Option<Value<'_>>,
     typed: Option<Value<'_>>,
     message: &Message<'_>,
-    spoilers: Spoilers,
     plain: &mut Plain,
     out: &mut String,
 ) {
@@ -164,7 +160,13 @@ fn rich(
         out.push('\n');
     }
     let begin = out.len();
-    plain.part(md.and_then(Value::array), typed, message, spoilers, out);
+    plain.part(
+        md.and_then(Value::array),
+        typed,
+        message,
+        Spoilers::Marked,
+        out,
+    );
     if out.len() == begin {
         out.truncate(before);
     }
@@ -223,6 +225,10 @@ mod tests {
                 "CI\nBuild 7\nfailed\nBranch\nmain",
             ),
             (
+                doc! {"msg": "it was ||the *butler*|| again"},
+                "it was \u{fdd0}the butler\u{fdd1} again",
+            ),
+            (
                 doc! {"msg": "see", "urls": [{"url": "https://x", "meta": {"pageTitle": "A page", "ogTitle": 7}}]},
                 "see\nA page",
             ),
@@ -236,15 +242,8 @@ mod tests {
             let message = Message::read(&bytes);
             let (mut out, mut said) = (String::new(), String::new());
             let mut plain = Plain::default();
-            plain.message(&message, Spoilers::Told, &mut said);
-            visible(
-                &message,
-                &said,
-                &Sentences::ENGLISH,
-                Spoilers::Told,
-                &mut plain,
-                &mut out,
-            );
+            plain.message(&message, Spoilers::Marked, &mut said);
+            visible(&message, &said, &Sentences::ENGLISH, &mut plain, &mut out);
             assert_eq!(out, *expected, "{doc}");
         }
     }

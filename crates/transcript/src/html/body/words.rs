@@ -17,7 +17,6 @@ impl<O: Output> Body<'_, O> {
     /// The text of the message.
     pub(super) fn words(&mut self, message: &Message<'_>, kind: Sentence) -> Result<(), O::Error> {
         self.html.said.clear();
-        self.html.said_hidden = false;
         match kind {
             Sentence::Written => {
                 self.markup("<div class=\"text\" dir=\"auto\">");
@@ -53,8 +52,7 @@ impl<O: Output> Body<'_, O> {
         let md = message.get(Field::Md).and_then(Value::array);
         self.rich(md, message.text(Field::Msg))?;
         if self.html.info.search {
-            self.html.texts.plain(Spoilers::Told, &mut self.html.said);
-            self.html.said_hidden = self.html.texts.has_spoiler();
+            self.html.texts.plain(Spoilers::Marked, &mut self.html.said);
         }
         Ok(())
     }
