@@ -185,7 +185,22 @@ async fn the_workspaces_settings_choose_the_store_of_exports() {
         assert_eq!(store.keys(&in_store), [format!("{in_store}{}.zip", ids[1])]);
         let today = service(&place, Clock::System, &ours).await;
         assert_eq!(sweep(&today, EVERYTHING).await, Swept::default());
-        // Also when Rocket.Chat has another folder since.
+        // What is in a bucket, or on a server, of before is not taken for gone.
+        let other = match kind {
+            Kind::S3 => "s3.bucket=other".to_owned(),
+            Kind::Gcs => "gcs.bucket=other".to_owned(),
+            Kind::WebDav => format!("webdav.url={}/other", store.url),
+        };
+        let moved = service(
+            &place,
+            days_from_now(31),
+            &[ours.clone(), vec![other]].concat(),
+        )
+        .await;
+        assert_eq!(sweep(&moved, EVERYTHING).await.expired, 0, "{kind:?}");
+        assert_eq!(all(&database, RECORDS).await.len(), 1, "{kind:?}");
+        assert_eq!(store.keys(&in_store).len(), 1);
+        // One in another folder of the same is found.
         let settings = database.collection::<Document>("rocketchat_settings");
         let folders = ["uniqueID", "FileUpload_Webdav_Upload_Folder_Path"];
         let moved = doc! {"$set": {"value": "elsewhere"}};
@@ -316,6 +331,9 @@ async fn a_sweep_reads_no_chunk_of_an_export_that_is_whole() {
             .unwrap();
     }
     let whole = chunks.count_documents(doc! {}).await.unwrap();
+    // No chunk of a whole file is another claim's: this one shows whether somebody looks.
+    let shows = doc! {"$set": {"exportRoom": 1_i64}};
+    chunks.update_one(doc! {"n": 0}, shows).await.unwrap();
     let n = i32::try_from(whole).unwrap();
     for n in [n, n + 1] {
         let left = doc! {"files_id": &id, "n": n, "exportRoom": 1_i64};

@@ -1,5 +1,7 @@
 //! The queue of a live database when the database is slow, or refuses a part of what is asked for.
 
+use std::sync::Arc;
+
 use bson::{Document, doc};
 use export_room::jobs::{
     Claim, Enqueued, Fence, JobQueue, JobState, NewJob, Outcome, ReadyMailWork, Settlement, Work,
@@ -53,6 +55,29 @@ async fn what_is_removed_leaves_nothing_that_was_still_to_be_written() {
     assert!(queue.remove(&fence.id).await.unwrap());
     // As whoever looks for work finds it.
     assert_eq!(queue.claim(&CLAIM).await.unwrap().job, None);
+    let database = place.database().await;
+    assert_eq!(all(&database, RECORDS).await, []);
+    assert_eq!(all(&database, "export_room_jobs").await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_removed_while_its_record_is_written_leaves_none() {
+    let server = MongoServer::start(&[]);
+    let place = place(&server).await;
+    let queue = Arc::new(queue(&place).await);
+    queue.enqueue(&job("first"), 1, 100).await.unwrap();
+    let (_, fence) = queue.claim(&CLAIM).await.unwrap().job.unwrap();
+    // Long enough to remove the job before the record comes.
+    let how = doc! {"failCommands": ["insert"], "blockConnection": true, "blockTimeMS": 4000};
+    place.fail(doc! {"times": 1}, how).await;
+    let settled = tokio::spawn({
+        let (queue, fence) = (Arc::clone(&queue), fence.clone());
+        async move { queue.settle(&fence, done(&fence), 20).await }
+    });
+    while !queue.remove(&fence.id).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(settled.await.unwrap().unwrap(), JobState::Done);
     let database = place.database().await;
     assert_eq!(all(&database, RECORDS).await, []);
     assert_eq!(all(&database, "export_room_jobs").await, []);
