@@ -72,8 +72,10 @@ impl Work {
     ];
     /// The kind of exports to a file.
     pub const FILE_EXPORT: &'static str = Self::KINDS[0];
-    /// The kinds of everything that is done by mail.
-    pub const MAILS: &'static [&'static str] = Self::KINDS.split_at(1).1;
+    /// The kind of mails that say how an export to a file has ended.
+    pub const NOTICES: &'static [&'static str] = &[Self::KINDS[1]];
+    /// The kinds of what sends messages by mail.
+    pub const MESSAGES: &'static [&'static str] = Self::KINDS.split_at(2).1;
     /// The kind of exports by mail.
     pub const EMAIL_EXPORT: &'static str = Self::KINDS[2];
 
@@ -359,6 +361,22 @@ pub struct Job {
     pub error: Option<JobError>,
 }
 
+impl Job {
+    /// The job that tells the requester how this export to a file has ended; `None` for all other work.
+    pub fn notice(&self, run_at: i64) -> Option<NewJob> {
+        matches!(self.work, Some(Work::FileExport(_))).then(|| NewJob {
+            id: self.id.of_mail(),
+            owner: self.owner.clone(),
+            rid: self.rid.clone(),
+            work: Work::ReadyMail(ReadyMailWork {
+                export: self.id.clone(),
+            }),
+            same: None,
+            run_at,
+        })
+    }
+}
+
 /// A claim of a job: nobody else's writes about it count while this is the newest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fence {
@@ -383,6 +401,8 @@ pub struct Claim<'a> {
     pub per_owner: u32,
     /// Attempts after which a job whose worker died is failed instead of claimed again.
     pub attempts: u32,
+    /// Users of whose waiting jobs none is taken: they have their turn already.
+    pub except: &'a [UserId],
 }
 
 /// What somebody who asked for work is told.
@@ -427,7 +447,7 @@ pub enum Settlement {
         /// What is to be done next. A job that is there already stays as it is.
         then: Vec<NewJob>,
     },
-    /// It cannot be done.
+    /// It cannot be done. Of an export to a file the notice ([`Job::notice`]) is written with the end, or neither is.
     Failed(JobError),
     /// It may succeed later.
     Retry {
@@ -501,7 +521,7 @@ pub trait JobQueue: Send + Sync {
     async fn enqueue(&self, job: &NewJob, now: i64, waiting: u32) -> Result<Enqueued, QueueError>;
 
     /// Takes the job that has waited longest: one that is queued and due, or whose lease ran out. A job whose worker died
-    /// once too often is failed instead; one that was to be cancelled then is cancelled.
+    /// once too often is failed instead, as [`Settlement::Failed`] does it; one that was to be cancelled then is cancelled.
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, QueueError>;
 
     /// Keeps a claimed job until the given instant and says how far it is.

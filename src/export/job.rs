@@ -23,9 +23,7 @@ use crate::access::Decision;
 use crate::app::Service;
 use crate::blob::user_data::{ExportWriter, Place};
 use crate::jobs::steps::{self, Step};
-use crate::jobs::{
-    Failure, Fence, FileExportWork, Job, JobError, NewJob, Outcome, ReadyMailWork, Settlement, Work,
-};
+use crate::jobs::{Failure, Fence, FileExportWork, Job, JobError, Outcome, Settlement};
 use crate::mail::Occasion;
 use crate::store::directory::User;
 use crate::store::user_data::{FinishedExport, UserDataFile};
@@ -123,7 +121,7 @@ pub async fn run(
     let no_mail = no_mail(service, owner.as_ref()).await;
     let then = match no_mail {
         Some(_) => Vec::new(),
-        None => vec![notice(service, job)],
+        None => job.notice(service.clock.now()).into_iter().collect(),
     };
     Ok(Settlement::Done {
         outcome: Outcome {
@@ -310,20 +308,6 @@ async fn no_mail(service: &Service, owner: Option<&User>) -> Option<String> {
             tracing::warn!(error = chain(&error), "mail settings cannot be read");
             None
         }
-    }
-}
-
-/// The job that tells the requester how an export has ended.
-pub fn notice(service: &Service, job: &Job) -> NewJob {
-    NewJob {
-        id: job.id.of_mail(),
-        owner: job.owner.clone(),
-        rid: job.rid.clone(),
-        work: Work::ReadyMail(ReadyMailWork {
-            export: job.id.clone(),
-        }),
-        same: None,
-        run_at: service.clock.now(),
     }
 }
 

@@ -561,13 +561,22 @@ async fn mail(http: &Http, job: &Job) -> Result<Option<Mail>, ApiError> {
         }));
     }
     let mail = http.service.queue.job(&job.id.of_mail()).await?;
-    Ok(mail.map(|mail| Mail {
-        state: mail.state.name(),
-        reason: mail
-            .error
-            .filter(|_| mail.state != JobState::Done)
-            .map(|error| error.message),
-    }))
+    Ok(
+        mail.map(|mail| match mail.outcome.and_then(|sent| sent.no_mail) {
+            // What kept it from being sent was seen when it was to be.
+            Some(reason) => Mail {
+                state: "none",
+                reason: Some(reason),
+            },
+            None => Mail {
+                state: mail.state.name(),
+                reason: mail
+                    .error
+                    .filter(|_| mail.state != JobState::Done)
+                    .map(|error| error.message),
+            },
+        }),
+    )
 }
 
 /// An instant as JavaScript writes it.

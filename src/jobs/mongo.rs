@@ -238,14 +238,14 @@ impl MongoQueue {
         Ok(self.change(open, asked).await?.is_some())
     }
 
-    /// Ends the jobs whose worker died and that are not to be begun again.
+    /// Ends the jobs whose worker died and that are not to be begun again; each is in `ended` when it has ended.
     async fn end_abandoned(
         &self,
         running: &[Document],
         claim: &Claim<'_>,
         now: i64,
-    ) -> Result<Vec<Job>, QueueError> {
-        let mut ended = Vec::new();
+        ended: &mut Vec<Job>,
+    ) -> Result<(), QueueError> {
         for job in running {
             let cancelled = flag(job, "cancelRequested");
             let tried = number(job, "attempt") >= i64::from(claim.attempts);
@@ -258,11 +258,52 @@ impl MongoQueue {
             if !cancelled {
                 set.insert("state", JobState::Failed.name());
                 set.insert("error", json(&interrupted())?);
+                if let Some(pending) = notice(job, now)? {
+                    set.insert("pending", pending);
+                }
             }
             let change = doc! {"$set": set, "$unset": no_longer_open()};
             ended.extend(self.change(filter, change).await?.map(|job| job_of(&job)));
         }
-        Ok(ended)
+        Ok(())
+    }
+
+    /// Ends what is to be ended, and takes a job when one waits.
+    async fn take_next(
+        &self,
+        claim: &Claim<'_>,
+        ended: &mut Vec<Job>,
+    ) -> Result<Option<(Job, Fence)>, QueueError> {
+        let asked = Instant::now();
+        self.time.look(&self.database).await?;
+        let now = self.time.there(claim.now);
+        self.fulfil_others(now).await?;
+        for _ in 0..RACES {
+            let filter = doc! {"state": JobState::Running.name()};
+            let running = self.all(filter, doc! {}, RUNNING).await?;
+            self.end_abandoned(&running, claim, now, ended).await?;
+            let running: Vec<_> = running
+                .into_iter()
+                .filter(|job| {
+                    let id = job.get_str("_id").unwrap_or_default();
+                    ended.iter().all(|ended| ended.id.0 != id)
+                })
+                .collect();
+            let candidates = self.candidates(&running, claim, now).await?;
+            if candidates.is_empty() {
+                break;
+            }
+            for job in &candidates {
+                // A lease begins when it is taken: the questions before may have been answered slowly.
+                let late = Some(millis(asked.elapsed())).filter(|late| *late >= ServerTime::NONE);
+                let until = claim.until.saturating_add(late.unwrap_or(0));
+                let until = self.time.there(until);
+                if let Some(taken) = self.take(job, &running, claim, now, until).await? {
+                    return Ok(Some(taken));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Jobs that could be begun, the one that should have begun first in front.
@@ -293,10 +334,11 @@ impl MongoQueue {
             .kinds
             .iter()
             .partition(|kind| **kind == Work::FILE_EXPORT);
-        for (kinds, owners) in [(limited, full), (free, Vec::new())] {
+        for (kinds, mut owners) in [(limited, full), (free, Vec::new())] {
             if kinds.is_empty() {
                 continue;
             }
+            owners.extend(claim.except.iter().map(|owner| owner.0.as_str()));
             let mut filter = doc! {
                 "state": JobState::Queued.name(), "kind": {"$in": kinds}, "runAt": {"$lte": date(now)},
             };
@@ -371,6 +413,15 @@ fn is_lost(job: &Document, claim: &Claim<'_>, now: i64) -> bool {
         .get_str("kind")
         .is_ok_and(|kind| claim.kinds.contains(&kind));
     of_kind && instant(job, "leaseUntil").is_none_or(|until| until <= now)
+}
+
+/// What a failed job leaves to be written: the mail about it, where it has one.
+fn notice(job: &Document, now: i64) -> Result<Option<Document>, QueueError> {
+    let Some(notice) = job_of(job).notice(now) else {
+        return Ok(None);
+    };
+    let then = vec![document(&notice, now, now)?];
+    Ok(Some(doc! {"since": date(now), "then": then}))
 }
 
 /// The smallest number that is not taken.
@@ -540,39 +591,16 @@ impl JobQueue for MongoQueue {
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, QueueError> {
-        let asked = Instant::now();
-        self.time.look(&self.database).await?;
-        let now = self.time.there(claim.now);
-        self.fulfil_others(now).await?;
-        let mut claimed = Claimed::default();
-        for _ in 0..RACES {
-            let filter = doc! {"state": JobState::Running.name()};
-            let running = self.all(filter, doc! {}, RUNNING).await?;
-            let ended = self.end_abandoned(&running, claim, now).await?;
-            let running: Vec<_> = running
-                .into_iter()
-                .filter(|job| {
-                    let id = job.get_str("_id").unwrap_or_default();
-                    ended.iter().all(|ended| ended.id.0 != id)
-                })
-                .collect();
-            claimed.ended.extend(ended);
-            let candidates = self.candidates(&running, claim, now).await?;
-            if candidates.is_empty() {
-                break;
+        let mut ended = Vec::new();
+        match self.take_next(claim, &mut ended).await {
+            Ok(job) => Ok(Claimed { job, ended }),
+            // What has ended has ended: nobody else would be told.
+            Err(error) if !ended.is_empty() => {
+                tracing::warn!(%error, "no job can be taken");
+                Ok(Claimed { job: None, ended })
             }
-            for job in &candidates {
-                // A lease begins when it is taken: the questions before may have been answered slowly.
-                let late = Some(millis(asked.elapsed())).filter(|late| *late >= ServerTime::NONE);
-                let until = claim.until.saturating_add(late.unwrap_or(0));
-                let until = self.time.there(until);
-                if let Some(taken) = self.take(job, &running, claim, now, until).await? {
-                    claimed.job = Some(taken);
-                    return Ok(claimed);
-                }
-            }
+            Err(error) => Err(error),
         }
-        Ok(claimed)
     }
 
     async fn renew(
@@ -624,6 +652,15 @@ impl JobQueue for MongoQueue {
                 }
                 pending = Some(rest);
             }
+        }
+        if let Settlement::Failed(_) = settlement
+            && let Some(job) = self.find(held(fence)).await?
+            && let Some(rest) = notice(&job, now)?
+        {
+            if let Some(Bson::Document(set)) = change.get_mut("$set") {
+                set.insert("pending", rest.clone());
+            }
+            pending = Some(rest);
         }
         let state = End::of(&settlement)?.state;
         if self.change(filter, change).await?.is_some() {

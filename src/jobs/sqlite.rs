@@ -197,7 +197,19 @@ fn end_abandoned(
         },
         job_of,
     )?;
-    Ok(ended.collect::<Result<_, _>>()?)
+    let ended: Vec<Job> = ended.collect::<Result<_, _>>()?;
+    for job in &ended {
+        insert_notice(connection, job, now)?;
+    }
+    Ok(ended)
+}
+
+/// Writes down the mail about a job that has failed.
+fn insert_notice(connection: &Connection, job: &Job, now: i64) -> Result<(), QueueError> {
+    match job.notice(now) {
+        Some(notice) if job.state == JobState::Failed => insert(connection, &notice, now),
+        _ => Ok(()),
+    }
 }
 
 /// The job to begin: queued and due, its owner below his limit, or one whose lease ran out; of these the one that
@@ -208,6 +220,7 @@ SELECT job.id FROM (
   SELECT (
     SELECT id FROM job INDEXED BY job_due
     WHERE state = 'queued' AND kind = wanted.value AND run_at <= :now
+      AND owner NOT IN (SELECT value FROM json_each(:except))
       AND (kind <> :limited OR (SELECT count(*) FROM job AS other INDEXED BY job_running
         WHERE other.state = 'running' AND other.owner = job.owner AND other.kind = :limited) < :per_owner)
     ORDER BY run_at, created_at, id LIMIT 1) AS id
@@ -263,12 +276,15 @@ impl JobQueue for SqliteQueue {
         let (per_owner, attempts) = (claim.per_owner, claim.attempts);
         let next = {
             let kinds = kinds.clone();
+            let except: Vec<&str> = claim.except.iter().map(|owner| owner.0.as_str()).collect();
+            let except = json(&except)?;
             move |connection: &Connection| -> rusqlite::Result<Option<String>> {
                 connection
                     .prepare_cached(NEXT)?
                     .query_row(
                         named_params! {
                             ":now": now, ":kinds": kinds, ":limited": Work::FILE_EXPORT, ":per_owner": per_owner,
+                            ":except": except,
                         },
                         |row| row.get(0),
                     )
@@ -376,6 +392,9 @@ impl JobQueue for SqliteQueue {
                 for job in then {
                     insert(transaction, job, now)?;
                 }
+            }
+            if let Some(job) = find(transaction, &fence.id)? {
+                insert_notice(transaction, &job, now)?;
             }
             Ok(end.state)
         })

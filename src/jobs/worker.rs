@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use serde_json::Value;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{self, JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -21,10 +21,10 @@ use super::{
 use crate::app::Service;
 use crate::export;
 use crate::export::progress::{Phase, Progress, Snapshot};
+use crate::mail::MailError;
 use crate::mail::messages::{ComposeError, Undelivered, send_messages};
 use crate::mail::notice::send_notice;
-use crate::mail::{MailError, Occasion};
-use crate::store::StoreError;
+use crate::store::directory::UserId;
 use crate::store::user_data::UserDataFile;
 use crate::telemetry;
 use crate::words::{self, chain};
@@ -32,12 +32,14 @@ use crate::words::{self, chain};
 /// Attempts of a mail after which it is given up when its worker dies again; a server that is away is tried for
 /// `mail.give_up`, whatever the number.
 const MAIL_ATTEMPTS: u32 = 100;
+/// Messages that are sent by mail at a time, each for another user.
+const SENDERS: usize = 4;
 /// No wait between attempts is longer.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// How often the end of a job is tried to be written, a heartbeat apart; after that its lease runs out.
 const SETTLE_ATTEMPTS: u32 = 5;
 
-/// A process's worker: at most `jobs.workers` exports at a time, and a mail beside them.
+/// A process's worker: at most `jobs.workers` exports at a time, and mails beside them.
 pub struct Worker {
     service: Service,
     /// For people who look into the queue.
@@ -59,34 +61,44 @@ impl Worker {
         let store = worker.service.exports.describe();
         tracing::info!(workers = jobs.workers, store, "worker started");
         let mut exports = Lane::new(&[Work::FILE_EXPORT], jobs.attempts, jobs.workers);
-        // A mail waits for its server, which may be silent: exports do not wait with it.
-        let mut mails = Lane::new(Work::MAILS, MAIL_ATTEMPTS, jobs.workers.min(1));
+        // A mail waits for its server, which may be silent: exports do not wait with it, and neither does the mail that an
+        // export is ready wait for somebody's hundred others.
+        let mut notices = Lane::new(Work::NOTICES, MAIL_ATTEMPTS, jobs.workers.min(1));
+        let mut messages = Lane::new(Work::MESSAGES, MAIL_ATTEMPTS, jobs.workers.min(SENDERS));
+        messages.in_turn = true;
         while !soft.is_cancelled() && !hard.is_cancelled() {
-            for lane in [&mut mails, &mut exports] {
+            for lane in [&mut notices, &mut messages, &mut exports] {
                 while lane.is_free()
                     && !soft.is_cancelled()
                     && let Some((job, fence)) = worker.claim(lane).await
                 {
-                    lane.running.spawn(Arc::clone(&worker).work(job, fence));
+                    let owner = job.owner.clone();
+                    let task = lane.running.spawn(Arc::clone(&worker).work(job, fence));
+                    lane.owners.push((task.id(), owner));
                 }
             }
-            let free = exports.is_free() || mails.is_free();
+            let free = [&exports, &notices, &messages]
+                .into_iter()
+                .any(Lane::is_free);
             tokio::select! {
                 () = soft.cancelled() => {}
                 () = hard.cancelled() => {}
                 () = worker.service.wake.notified(), if free => {}
                 () = sleep(jobs.poll), if free => {}
-                Some(ended) = exports.running.join_next() => tell_panic(ended),
-                Some(ended) = mails.running.join_next() => tell_panic(ended),
+                Some(()) = exports.ended() => {}
+                Some(()) = notices.ended() => {}
+                Some(()) = messages.ended() => {}
             }
         }
-        let running = exports.running.len() + mails.running.len();
+        let mut lanes = [exports, notices, messages];
+        let running: usize = lanes.iter().map(|lane| lane.running.len()).sum();
         if running > 0 {
             tracing::info!(running, "waiting for running jobs");
         }
         let mut drained = async || {
-            drain(&mut exports.running).await;
-            drain(&mut mails.running).await;
+            for lane in &mut lanes {
+                while lane.ended().await.is_some() {}
+            }
         };
         tokio::select! {
             () = drained() => {}
@@ -101,6 +113,7 @@ impl Worker {
     async fn claim(&self, lane: &Lane) -> Option<(Job, Fence)> {
         let jobs = &self.service.config.jobs;
         let now = self.service.clock.now();
+        let except: Vec<_> = lane.owners.iter().map(|(_, owner)| owner.clone()).collect();
         let claim = Claim {
             worker: &self.name,
             kinds: lane.kinds,
@@ -108,6 +121,7 @@ impl Worker {
             until: later(now, jobs.lease),
             per_owner: jobs.per_user_running,
             attempts: lane.attempts,
+            except: if lane.in_turn { &except } else { &[] },
         };
         let Claimed { job, ended } = match self.service.queue.claim(&claim).await {
             Ok(claimed) => claimed,
@@ -122,7 +136,7 @@ impl Worker {
         job
     }
 
-    /// Tells of a job that ended without its worker, and removes what that one left.
+    /// Says in the log that a job ended without its worker, and removes what that one left.
     async fn bury(&self, job: &Job, now: i64) {
         let settlement = match &job.error {
             Some(error) if job.state == JobState::Failed => Settlement::Failed(error.clone()),
@@ -133,40 +147,7 @@ impl Worker {
         let took = Duration::from_millis(took.try_into().unwrap_or_default());
         tracing::warn!(job = job.id.0, "the job has lost its worker");
         tell(job, &settlement, took);
-        if let Settlement::Failed(_) = settlement {
-            self.announce(job).await;
-        }
         self.clean(job, None).await;
-    }
-
-    /// Writes down the mail that says that an export failed. Before the failure itself is, so that neither is there without
-    /// the other; the mail waits for it. Not to be written down is no reason not to fail.
-    async fn announce(&self, job: &Job) {
-        if !matches!(job.work, Some(Work::FileExport(_))) {
-            return;
-        }
-        let service = &self.service;
-        let wanted = async || {
-            let Some(owner) = service.directory.user(&job.owner).await? else {
-                return Ok(false);
-            };
-            let obstacle = service.mailer.obstacle(&owner, Occasion::Failed).await?;
-            Ok::<_, StoreError>(obstacle.is_none())
-        };
-        match wanted().await {
-            Ok(false) => return,
-            Ok(true) => {}
-            Err(error) => {
-                tracing::warn!(job = job.id.0, %error, "mail settings cannot be read");
-            }
-        }
-        let mut notice = export::job::notice(service, job);
-        // By then the failure is written.
-        notice.run_at = later(notice.run_at, service.config.jobs.heartbeat);
-        let now = service.clock.now();
-        if let Err(error) = service.queue.enqueue(&notice, now, u32::MAX).await {
-            tracing::warn!(job = job.id.0, %error, "the mail about the failure cannot be written down");
-        }
     }
 
     async fn work(self: Arc<Self>, job: Job, fence: Fence) {
@@ -200,9 +181,6 @@ impl Worker {
         }
         if file.is_some() {
             steps::reached(Step::Record);
-        }
-        if let Settlement::Failed(_) = settlement {
-            self.announce(&job).await;
         }
         let settlement = match self.settle(&fence, &settlement).await {
             // Asked for after the last heartbeat.
@@ -387,7 +365,10 @@ struct Lane {
     kinds: &'static [&'static str],
     attempts: u32,
     slots: usize,
+    /// Whether each user has one job in it at a time, so that nobody's many keep others waiting.
+    in_turn: bool,
     running: JoinSet<()>,
+    owners: Vec<(task::Id, UserId)>,
 }
 
 impl Lane {
@@ -396,8 +377,24 @@ impl Lane {
             kinds,
             attempts,
             slots,
+            in_turn: false,
             running: JoinSet::new(),
+            owners: Vec::new(),
         }
+    }
+
+    /// Waits until one of its jobs ends; `None` when none runs.
+    async fn ended(&mut self) -> Option<()> {
+        let id = match self.running.join_next_with_id().await? {
+            Ok((id, ())) => id,
+            Err(error) => {
+                // Its lease runs out.
+                tracing::error!(%error, "a worker's task stopped");
+                error.id()
+            }
+        };
+        self.owners.retain(|(task, _)| *task != id);
+        Some(())
     }
 
     fn is_free(&self) -> bool {
@@ -562,19 +559,6 @@ fn of_mail(error: &MailError) -> Failure {
             "mail-refused",
             "The mail was not sent: the mail server refused it for good. Look at its address, or ask the administrator to look at the server's log.",
         )),
-    }
-}
-
-async fn drain(running: &mut JoinSet<()>) {
-    while let Some(ended) = running.join_next().await {
-        tell_panic(ended);
-    }
-}
-
-fn tell_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        // Its lease runs out.
-        tracing::error!(%error, "a worker's task stopped");
     }
 }
 

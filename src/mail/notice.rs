@@ -41,7 +41,6 @@ pub async fn send_notice(
         JobState::Done => Occasion::Ready,
         JobState::Failed => Occasion::Failed,
         JobState::Cancelled => return Ok(not_sent("The export was cancelled.")),
-        // The notice of a failure is written down before the failure is.
         JobState::Queued | JobState::Running => {
             return Err(MailError::Later("the export has not ended".to_owned()));
         }

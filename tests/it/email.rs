@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support::cli::{Ran, run, text};
 use crate::support::dump::DumpBuilder;
 use crate::support::mail::{MailServer, python, read};
-use crate::support::server::{ADMIN, Server, changed_home, wait_for};
+use crate::support::server::{ADMIN, ALICE, Server, changed_home, wait_for};
 
 const PATH: &str = "/api/v1/rooms.export";
 /// A picture that is one pixel, and bytes that are none.
@@ -60,6 +60,9 @@ fn file(id: &str, name: &str, mime: &str) -> Document {
 
 /// A room in which people said and sent all kinds of things.
 fn rich(dump: &mut DumpBuilder) {
+    let mut elsewhere = message("h1", 0, doc! {"msg": "help"});
+    elsewhere.insert("rid", "helpdesk0000000001");
+    dump.add("rocketchat_message", &elsewhere);
     upload(dump, "F1", "sunset ☀ & <sea>.png", "image/png", PNG);
     upload(dump, "F2", "report.pdf", "application/pdf", &[b'x'; 5000]);
     upload(
@@ -495,6 +498,58 @@ fn fifty_recipients_get_fifty_mails_over_few_connections() {
     );
     assert_eq!(one["headers"]["x-connection"], "2");
     assert_eq!(mailbox.count(), 51);
+}
+
+#[test]
+fn nobodys_many_mails_keep_those_of_others_waiting() {
+    let mailbox = MailServer::start(&["--hold", "held"]);
+    let server = with_mailbox(&mailbox, &["jobs.workers=2"]);
+    let to: Vec<_> = (0..50)
+        .map(|number| format!("held{number}@example.org"))
+        .collect();
+    let many = accepted(&server, &ask(&json!({"toEmails": to})));
+    // The mail server has one of them and says nothing.
+    wait_for("the first of the many mails", || {
+        let export = server.status(ADMIN, &many);
+        let mails = export["mails"].as_array()?;
+        mails
+            .iter()
+            .any(|mail| mail["state"] == "running")
+            .then_some(())
+    });
+    // The mail that an export of the same user is ready, and the mail of another user.
+    let export = server.export(
+        ADMIN,
+        &json!({"rid": "GENERAL", "type": "file", "format": "json"}),
+    );
+    let body = ask(&json!({
+        "rid": "helpdesk0000000001", "toEmails": ["free@example.org"], "messages": ["h1"],
+    }));
+    let answer = server.post(PATH, Some(ALICE), &body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let subjects: Vec<_> = mailbox
+        .mails(2)
+        .iter()
+        .map(|mail| {
+            mail["headers"]["x-envelope-to"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert!(
+        subjects.contains(&"free@example.org".to_owned()),
+        "{subjects:?}"
+    );
+    assert!(
+        subjects.contains(&"admin@example.org".to_owned()),
+        "{subjects:?}"
+    );
+    assert_eq!(server.ended(ADMIN, &export)["state"], "done");
+    assert_eq!(mailbox.count(), 2);
+    mailbox.release();
+    assert_eq!(server.ended(ADMIN, &many)["state"], "done");
+    assert_eq!(mailbox.count(), 52);
 }
 
 #[test]

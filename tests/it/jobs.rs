@@ -610,6 +610,7 @@ async fn the_sweeper_removes_what_nobody_needs_and_nothing_else() {
         until: now,
         per_owner: 9,
         attempts: 9,
+        except: &[],
     };
     assert!(bed.queue.claim(&dead).await.unwrap().job.is_some());
     let mut worker = bed.worker("worker", None, &[]);
@@ -625,6 +626,7 @@ async fn the_sweeper_removes_what_nobody_needs_and_nothing_else() {
             until: now + 100 * DAY,
             per_owner: 9,
             attempts: 9,
+            except: &[],
         };
         let (_, fence) = bed.queue.claim(&claim).await.unwrap().job.unwrap();
         let settlement = match id {

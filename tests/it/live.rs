@@ -416,6 +416,7 @@ pub(crate) const CLAIM: Claim<'static> = Claim {
     until: 1_000_000,
     per_owner: 3,
     attempts: 3,
+    except: &[],
 };
 
 #[tokio::test(flavor = "multi_thread")]

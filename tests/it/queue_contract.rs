@@ -131,6 +131,7 @@ fn claim(now: i64) -> Claim<'static> {
         until: now + 100,
         per_owner: 100,
         attempts: 3,
+        except: &[],
     }
 }
 
@@ -486,6 +487,60 @@ async fn a_dead_worker_has_so_many_successors(place: impl Place) {
     let error = job.error.unwrap();
     assert_eq!(error.code, "interrupted");
     assert!(error.message.contains("interrupted") && error.message.ends_with('.'));
+    // The mail about it was written down with its end, by whoever ended it or by the next to look.
+    let mail = get(&*queue, &id("a").of_mail().0).await;
+    assert_eq!(mail.work, Some(told_of("a")));
+}
+
+fn told_of(export: &str) -> Work {
+    Work::ReadyMail(ReadyMailWork { export: id(export) })
+}
+
+async fn a_failed_export_leaves_the_mail_about_it(place: impl Place) {
+    let queue = place.queue().await;
+    let failed = Settlement::Failed(error("x"));
+    for (job, settlement, left) in [
+        (export("a", "u", 1), failed.clone(), true),
+        (export("b", "u", 1), Settlement::Cancelled, false),
+        (mail("m", "u", 1), failed, false),
+    ] {
+        add(&*queue, job.clone()).await;
+        let (_, fence) = take(&*queue, &claim(10)).await.unwrap();
+        queue.settle(&fence, settlement, 20).await.unwrap();
+        let notice = queue.job(&job.id.of_mail()).await.unwrap();
+        assert_eq!(notice.is_some(), left, "{}", job.id);
+        let Some(notice) = notice else { continue };
+        assert_eq!((notice.state, notice.run_at), (JobState::Queued, 20));
+        assert_eq!((notice.work, notice.owner), (Some(told_of("a")), user("u")));
+        // It is there once.
+        let (taken, fence) = take(&*queue, &claim(21)).await.unwrap();
+        assert_eq!(taken, job.id.of_mail().0);
+        let sent = Settlement::Done {
+            outcome: Outcome::default(),
+            file: None,
+            then: Vec::new(),
+        };
+        queue.settle(&fence, sent, 22).await.unwrap();
+        assert!(take(&*queue, &claim(23)).await.is_none());
+    }
+}
+
+async fn users_who_have_their_turn_leave_others_theirs(place: impl Place) {
+    let queue = place.queue().await;
+    for (name, owner, run_at) in [("a", "u", 1), ("b", "u", 2), ("c", "v", 3), ("d", "w", 4)] {
+        add(&*queue, mail(name, owner, run_at)).await;
+    }
+    let mut except = Vec::new();
+    for expected in [Some("a"), Some("c"), Some("d"), None] {
+        let turn = Claim {
+            except: &except,
+            ..claim(10)
+        };
+        let taken = queue.claim(&turn).await.unwrap().job.map(|(job, _)| job);
+        assert_eq!(taken.as_ref().map(|job| job.id.0.as_str()), expected);
+        except.extend(taken.map(|job| job.owner));
+    }
+    assert_eq!(take(&*queue, &claim(10)).await.unwrap().0, "b");
 }
 
 async fn jobs_are_cancelled_in_every_state(place: impl Place) {
@@ -701,6 +756,8 @@ async fn jobs_are_counted_by_kind_and_state(place: impl Place) {
         ["running", "done", "failed", "cancelled"].map(|state| of(Work::FILE_EXPORT, state)),
     );
     expected.insert((Work::FILE_EXPORT.to_owned(), "queued"), 2);
+    // The one about what failed.
+    expected.extend([of(MAIL, "queued")]);
     assert_eq!(counts, expected);
 }
 
@@ -845,6 +902,7 @@ async fn racing_workers_never_share_a_claim(place: impl Place) {
                 let claim = Claim {
                     until: now + 3,
                     attempts: u32::MAX,
+                    except: &[],
                     per_owner: 3,
                     ..claim(now)
                 };
@@ -891,6 +949,8 @@ macro_rules! keeps_the_contract {
             who_slept_through_his_lease_is_refused
             record_end_and_what_follows_are_written_together
             a_dead_worker_has_so_many_successors
+            a_failed_export_leaves_the_mail_about_it
+            users_who_have_their_turn_leave_others_theirs
             jobs_are_cancelled_in_every_state
             what_failed_is_tried_again_when_it_is_time
             a_users_jobs_are_listed_in_pages

@@ -61,6 +61,11 @@ impl MailServer {
             .count()
     }
 
+    /// Lets a server go on that holds mails back.
+    pub(crate) fn release(&self) {
+        fs::write(self.directory.path().join("released"), "").unwrap();
+    }
+
     /// Whether a client has begun to log in.
     pub(crate) fn was_asked_to_log_in(&self) -> bool {
         self.directory.path().join("login").exists()

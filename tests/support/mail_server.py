@@ -16,6 +16,7 @@ envelope in headers in front (X-Envelope-From, X-Envelope-To, X-Encrypted, X-Siz
 --too-large  answer 552 to every mail
 --full       answer 552 to every recipient, whose mailbox is full
 --late SECONDS  take mails, and say so only after a while
+--hold WORD  do not answer to mails for addresses that begin so, until there is DIRECTORY/released
 --die N      close the first N connections in the middle of DATA
 --utf8       know SMTPUTF8
 --stall      say yes to STARTTLS, and nothing from then on
@@ -86,6 +87,11 @@ class Post:
         if self.later:
             self.later -= 1
             return "451 4.3.0 come back later"
+        hold = self.options.hold
+        while hold and envelope.rcpt_tos[0].startswith(hold):
+            if (Path(self.options.directory) / "released").exists():
+                break
+            await asyncio.sleep(0.05)
         self.accepted += 1
         sizes = [
             option.partition("=")[2]
@@ -138,6 +144,7 @@ async def main():
     parser.add_argument("--too-large", action="store_true")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--late", type=float, default=0)
+    parser.add_argument("--hold")
     parser.add_argument("--die", type=int, default=0)
     parser.add_argument("--utf8", action="store_true")
     parser.add_argument("--stall", action="store_true")
