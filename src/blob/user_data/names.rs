@@ -61,10 +61,10 @@ impl<'a> Stored<'a> {
 
     /// The files that the claims of a job up to this one may have, but for the one that is kept.
     pub(super) fn others(last: &'a Fence, keep: Option<u64>) -> impl Iterator<Item = Self> {
-        let claims = (1..=last.epoch).filter(move |epoch| Some(*epoch) != keep);
-        let job = if is_id(&last.id.0) { &*last.id.0 } else { "" };
-        claims
-            .filter(|_| !job.is_empty())
+        let job = &*last.id.0;
+        let claims = if is_id(job) { last.epoch } else { 0 };
+        (1..=claims)
+            .filter(move |epoch| Some(*epoch) != keep)
             .flat_map(move |epoch| [false, true].map(|whole| Self { job, epoch, whole }))
     }
 
