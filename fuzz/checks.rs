@@ -17,7 +17,7 @@ use transcript::locale::Locale;
 use transcript::markup::{self, Markup, Node, Options, Spoilers};
 use transcript::message::{Field, Message};
 use transcript::names;
-use transcript::output::{FilePlace, Output, Reply, Thread};
+use transcript::output::{Absence, FilePlace, Missing, Output, Reply, Thread};
 use transcript::room::RoomInfo;
 use transcript::texts::Sentences;
 use transcript::{search, system};
@@ -432,7 +432,7 @@ impl Output for Memory {
     fn file(&mut self, upload: &str) -> Result<FilePlace, Infallible> {
         Ok(match upload.len() % 3 {
             0 => FilePlace::LeftOut,
-            1 => FilePlace::Missing(upload.to_owned()),
+            1 => FilePlace::Missing(Missing::new(Absence::Gone, upload)),
             _ => FilePlace::Packed {
                 entry: names::asset(upload, upload),
                 size: 1 << 20,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use transcript::bson::{Doc, Value};
+use transcript::output::{Absence, Missing};
 
 use self::filesystem::FileSystem;
 use self::remote::RemoteStores;
@@ -115,13 +116,27 @@ pub trait BlobReader: Send {
 /// Why file contents could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
-    /// The file, or a part of it, is not there: it is reported and the export goes on. The text is the reason as the
-    /// report shows it: `chunks missing`, `chunk 1 of 3 missing`.
-    #[error("{0}")]
-    Missing(String),
+    /// The file, or a part of it, is not there: it is reported and the export goes on.
+    #[error("{}", .0.reason)]
+    Missing(Missing),
     /// The place itself failed: the export stops.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl BlobError {
+    /// What is missing, in words for readers and for reports.
+    pub fn missing(absence: Absence, reason: impl Into<String>) -> Self {
+        Self::Missing(Missing::new(absence, reason))
+    }
+
+    /// Some of its bytes are not there.
+    pub(crate) fn short(there: u64, length: u64) -> Self {
+        Self::missing(
+            Absence::Incomplete,
+            format!("{there} of {length} bytes there"),
+        )
+    }
 }
 
 /// A kind of store that is reached over the network.
@@ -228,24 +243,27 @@ impl BlobStore for Blobs {
         match StoreKind::of(&key.store) {
             StoreKind::FileSystem => match &self.file_system {
                 Some(file_system) => file_system.open(key).await,
-                None => Err(BlobError::Missing(
-                    "stored in a FileSystem store; name its directory with --files DIR".to_owned(),
+                None => Err(BlobError::missing(
+                    Absence::Unread,
+                    "stored in a FileSystem store; name its directory with --files DIR",
                 )),
             },
             StoreKind::GridFs => self.grid_fs.open(key).await,
             StoreKind::Remote(kind) => match &self.remote {
                 Some(remote) => remote.open(kind, key, 0).await,
-                None => Err(BlobError::Missing(format!(
-                    "stored in {}, which was not to be contacted",
-                    kind.name()
-                ))),
+                None => Err(BlobError::missing(
+                    Absence::Unread,
+                    format!("stored in {}, which was not to be contacted", kind.name()),
+                )),
             },
-            StoreKind::Unsaid => Err(BlobError::Missing(
-                "its record does not say where it is stored".to_owned(),
+            StoreKind::Unsaid => Err(BlobError::missing(
+                Absence::Unread,
+                "its record does not say where it is stored",
             )),
-            StoreKind::Other(other) => Err(BlobError::Missing(format!(
-                "stored in {other}, which is not known"
-            ))),
+            StoreKind::Other(other) => Err(BlobError::missing(
+                Absence::Unread,
+                format!("stored in {other}, which is not known"),
+            )),
         }
     }
 }

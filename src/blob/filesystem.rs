@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use transcript::output::{Absence, Missing};
 
 use super::{BlobError, BlobKey, BlobReader, BlobStore};
 use crate::store::StoreError;
@@ -86,27 +87,33 @@ impl BlobStore for FileSystem {
     }
 }
 
-/// The names that the file may have, the documented one first; the reason when it can have none.
-fn names(key: &BlobKey) -> Result<Vec<String>, String> {
+/// The names that the file may have, the documented one first, when it can have any.
+fn names(key: &BlobKey) -> Result<Vec<String>, Missing> {
     let is_name = |name: &str| {
         !name.is_empty() && name != "." && !name.contains(['/', '\\', '\0']) && !name.contains("..")
     };
     if !is_name(&key.id) {
-        return Err("its _id cannot be a file name".to_owned());
+        return Err(Missing::new(Absence::Gone, "its _id cannot be a file name"));
     }
     let mut names = vec![key.id.clone()];
     match &key.extension {
         Some(extension) if extension.is_empty() => {}
         Some(extension) if is_name(extension) => names.insert(0, format!("{}.{extension}", key.id)),
-        Some(_) => return Err("its extension cannot be part of a file name".to_owned()),
+        Some(_) => {
+            return Err(Missing::new(
+                Absence::Gone,
+                "its extension cannot be part of a file name",
+            ));
+        }
         None => {}
     }
     Ok(names)
 }
 
 impl Directory {
-    /// Opens the first of the names that is there. The inner error is the reason for the report.
-    fn find(&self, names: &[String]) -> Result<Result<(File, u64, PathBuf), String>, StoreError> {
+    /// Opens the first of the names that is there.
+    fn find(&self, names: &[String]) -> Result<Result<(File, u64, PathBuf), Missing>, StoreError> {
+        let unread = |reason| Ok(Err(Missing::new(Absence::Unread, reason)));
         for name in names {
             // Links are not followed: they may lead out of the directory. A pipe must not block the export.
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -114,13 +121,14 @@ impl Directory {
                 Ok(handle) => handle,
                 Err(Errno::NOENT) => continue,
                 Err(Errno::LOOP) => {
-                    return Ok(Err(format!(
-                        "{name} is a symbolic link, which is not followed"
-                    )));
+                    return unread(format!("{name} is a symbolic link, which is not followed"));
                 }
-                Err(Errno::ACCESS) => return Ok(Err(format!("{name} may not be read"))),
+                Err(Errno::ACCESS) => return unread(format!("{name} may not be read")),
                 Err(Errno::NAMETOOLONG) => {
-                    return Ok(Err("its _id is too long for a file name".to_owned()));
+                    return Ok(Err(Missing::new(
+                        Absence::Gone,
+                        "its _id is too long for a file name",
+                    )));
                 }
                 Err(error) => {
                     return Err(StoreError::io("open", self.path.join(name))(error.into()));
@@ -130,14 +138,17 @@ impl Directory {
             let path = self.path.join(name);
             let kind = file.metadata().map_err(StoreError::io("read", &path))?;
             if !kind.is_file() {
-                return Ok(Err(format!("{name} is not a regular file")));
+                return unread(format!("{name} is not a regular file"));
             }
             return Ok(Ok((file, kind.len(), path)));
         }
         // Readers of an export need not know the server's directories.
-        Ok(Err(format!(
-            "{} is not in the directory of files",
-            names.first().map_or("", String::as_str)
+        Ok(Err(Missing::new(
+            Absence::Gone,
+            format!(
+                "{} is not in the directory of files",
+                names.first().map_or("", String::as_str)
+            ),
         )))
     }
 }
@@ -176,10 +187,7 @@ impl BlobReader for FileReader {
         })
         .await?;
         if bytes.is_empty() {
-            return Err(BlobError::Missing(format!(
-                "{} of {} bytes there",
-                self.given, self.length
-            )));
+            return Err(BlobError::short(self.given, self.length));
         }
         self.file = Some(file);
         self.given += bytes.len() as u64;

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use opendal::{Buffer, BufferStream, ErrorKind, Operator};
 use tokio::sync::Mutex;
+use transcript::output::Absence;
 
 pub(super) use self::place::name_in_exports;
 use self::place::{Place, SETTINGS};
@@ -80,13 +81,16 @@ impl RemoteStores {
         key: &BlobKey,
         from: u64,
     ) -> Result<Box<dyn BlobReader>, BlobError> {
-        let path = key_of(key).map_err(BlobError::Missing)?;
+        let path = key_of(key)?;
         let remote = self.remote(kind).await?.ok_or_else(|| {
-            BlobError::Missing(format!(
-                "stored in {}, and nothing says where that is; set {}",
-                kind.name(),
-                kind.key()
-            ))
+            BlobError::missing(
+                Absence::Unread,
+                format!(
+                    "stored in {}, and nothing says where that is; set {}",
+                    kind.name(),
+                    kind.key()
+                ),
+            )
         })?;
         remote.open(path, from).await
     }
@@ -161,14 +165,17 @@ fn patience(config: &FileStores) -> Duration {
     config.blobs.timeout.saturating_mul(10)
 }
 
-/// The key of a file inside its store; the reason when it can have none.
-pub(super) fn key_of(key: &BlobKey) -> Result<&str, String> {
+/// The key of a file inside its store, when it can have one.
+pub(super) fn key_of(key: &BlobKey) -> Result<&str, BlobError> {
     let path = key.path.as_deref().unwrap_or(&key.id);
     let path = path.strip_prefix('/').unwrap_or(path);
     // Dots would be resolved before they are sent, and lead out of the bucket.
     let odd = |part: &str| part.is_empty() || part == "." || part == "..";
     if path.split('/').any(odd) || path.contains('\0') || path.trim() != path {
-        return Err("its path cannot be a key".to_owned());
+        return Err(BlobError::missing(
+            Absence::Gone,
+            "its path cannot be a key",
+        ));
     }
     Ok(path)
 }
@@ -211,7 +218,7 @@ impl Remote {
             Err(error) => return Err(failed(error)),
         };
         if found.is_dir() {
-            return Err(BlobError::Missing("a folder has its path".to_owned()));
+            return Err(BlobError::missing(Absence::Gone, "a folder has its path"));
         }
         let length = found.content_length();
         let stream = if from < length {
@@ -239,15 +246,21 @@ impl Remote {
 
     /// What an error means: for this file, or for all.
     fn failed(&self, action: &'static str, path: &str, error: &opendal::Error) -> BlobError {
-        let missing = |reason: &str| BlobError::Missing(format!("{reason} {}", self.kind.name()));
+        let missing = |absence, reason: &str| {
+            BlobError::missing(absence, format!("{reason} {}", self.kind.name()))
+        };
         let refuses_all = || {
             let text = error.to_string();
             REFUSES_ALL.iter().any(|code| text.contains(code))
         };
         match error.kind() {
-            ErrorKind::NotFound => missing("not in"),
-            ErrorKind::ConditionNotMatch => missing("replaced while it was read from"),
-            ErrorKind::PermissionDenied if !refuses_all() => missing("not allowed to be read by"),
+            ErrorKind::NotFound => missing(Absence::Gone, "not in"),
+            ErrorKind::ConditionNotMatch => {
+                missing(Absence::Incomplete, "replaced while it was read from")
+            }
+            ErrorKind::PermissionDenied if !refuses_all() => {
+                missing(Absence::Unread, "not allowed to be read by")
+            }
             _ => self.broken(action, path, error).into(),
         }
     }
@@ -354,10 +367,7 @@ impl BlobReader for RemoteReader {
                 Some(Ok(piece)) => self.rest = piece,
                 Some(Err(error)) => return Err(self.remote.failed("read", &self.path, &error)),
                 None if self.given < self.length => {
-                    return Err(BlobError::Missing(format!(
-                        "{} of {} bytes there",
-                        self.given, self.length
-                    )));
+                    return Err(BlobError::short(self.given, self.length));
                 }
                 None => return Ok(None),
             }

@@ -103,7 +103,7 @@ impl<W: Write> Output for Archive<W> {
         }
         // Only a message that gained a file while the export ran can name one that the first pass has not met.
         let place = self.ledger.file(upload)?;
-        Ok(place.unwrap_or_else(|| FilePlace::Missing(super::attachments::LATE.to_owned())))
+        Ok(place.unwrap_or_else(|| FilePlace::Missing(super::attachments::late())))
     }
 
     fn author(&mut self, id: &str, username: &str) -> Result<AuthorCard, ExportError> {

@@ -8,7 +8,7 @@ use std::io::Write;
 use transcript::bson::{Doc, Value, id_text};
 use transcript::message::{FileRef, Message};
 use transcript::names;
-use transcript::output::FilePlace;
+use transcript::output::{Absence, FilePlace, Missing};
 use zipstream::{EntryOptions, Method};
 
 use super::archive::Archive;
@@ -18,8 +18,6 @@ use super::{ExportError, Job};
 use crate::blob::{BlobError, BlobKey, BlobReader, BlobStore};
 use crate::store::{MessageSource, StoreError, UploadId};
 
-/// The reason for a file that a message gained after the files had been packed.
-pub(super) const LATE: &str = "attached while the export was running";
 /// An entry that was not announced as large ends before this size (4 GiB, less the ZIP64 mark).
 const SMALL_LIMIT: u64 = 0xffff_fffe;
 
@@ -44,9 +42,9 @@ pub(super) fn pack<W: Write>(
             archive.ledger.remember_file(&id, &place)?;
             place
         };
-        if let FilePlace::Missing(reason) = place {
+        if let FilePlace::Missing(missing) = place {
             counts.missing += 1;
-            let missing = MissingFile::new(message, &file, reason);
+            let missing = MissingFile::new(message, &file, missing.reason);
             archive.ledger.add_missing(&missing)?;
             (job.on_missing)(&missing);
         }
@@ -100,7 +98,20 @@ pub(crate) enum Opening {
     /// Here it is.
     Open(Opened),
     /// It is not there, or not whole, and why.
-    Missing(String),
+    Missing(Missing),
+}
+
+/// The reason for a file that a message gained after the files had been packed.
+pub(super) fn late() -> Missing {
+    Missing::new(Absence::Late, "attached while the export was running")
+}
+
+/// The reason for a file that has fewer bytes than its record says.
+pub(crate) fn incomplete(there: u64, recorded: u64) -> Missing {
+    Missing::new(
+        Absence::Incomplete,
+        format!("only {there} of {recorded} bytes are there"),
+    )
 }
 
 /// Looks for a file of a message.
@@ -111,21 +122,22 @@ pub(crate) async fn open(
     id: &str,
 ) -> Result<Opening, StoreError> {
     let Some(record) = source.upload(&UploadId(id.to_owned())).await? else {
-        return Ok(Opening::Missing("record missing".to_owned()));
+        return Ok(Opening::Missing(Missing::new(
+            Absence::NoRecord,
+            "record missing",
+        )));
     };
     let upload = Upload::read(id, &record.0);
     let reader = match blobs.open(&upload.key).await {
         Ok(reader) => reader,
-        Err(BlobError::Missing(reason)) => return Ok(Opening::Missing(reason)),
+        Err(BlobError::Missing(missing)) => return Ok(Opening::Missing(missing)),
         Err(BlobError::Store(error)) => return Err(error),
     };
     let length = reader.length();
     if let (Some(length), Some(size)) = (length, upload.size)
         && length < size
     {
-        return Ok(Opening::Missing(format!(
-            "only {length} of {size} bytes are there"
-        )));
+        return Ok(Opening::Missing(incomplete(length, size)));
     }
     let name = if file.name.is_empty() {
         upload.name.unwrap_or_default()
@@ -155,7 +167,7 @@ fn pack_file<W: Write>(
         length,
     } = match job.wait(open(job.source, job.blobs, file, id))?? {
         Opening::Open(opened) => opened,
-        Opening::Missing(reason) => return Ok(FilePlace::Missing(reason)),
+        Opening::Missing(missing) => return Ok(FilePlace::Missing(missing)),
     };
     let entry = archive.ledger.reserve_name(&names::asset(id, &name))?;
     let large = length.is_none_or(|length| length > SMALL_LIMIT);
@@ -177,18 +189,22 @@ fn pack_file<W: Write>(
             }
             Ok(None) => match recorded {
                 Some(expected) if size < expected => {
-                    break Some(format!("only {size} of {expected} bytes are there"));
+                    break Some(incomplete(size, expected).reason);
                 }
                 _ => break None,
             },
-            Err(BlobError::Missing(reason)) => break Some(reason),
+            Err(BlobError::Missing(missing)) => break Some(missing.reason),
             Err(BlobError::Store(error)) => return Err(error.into()),
         }
     };
     archive.zip.finish_entry()?;
     Ok(match cut {
         None => FilePlace::Packed { entry, size },
-        Some(reason) => FilePlace::Missing(format!("{reason}; what could be read is in {entry}")),
+        Some(reason) => FilePlace::Missing(Missing {
+            absence: Absence::Incomplete,
+            reason: format!("{reason}; what could be read is in {entry}"),
+            part: Some(entry),
+        }),
     })
 }
 

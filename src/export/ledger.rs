@@ -11,7 +11,7 @@ use transcript::bson::id_text;
 use transcript::mail::ThreadRoot;
 use transcript::message::{FileRef, Message};
 use transcript::names;
-use transcript::output::{AuthorCard, Day, FilePlace, Roles, Thread};
+use transcript::output::{Absence, AuthorCard, Day, FilePlace, Missing, Roles, Thread};
 
 pub use bounds::Bounds;
 
@@ -93,7 +93,7 @@ impl Ledger {
         let database = private_database(
             512,
             "CREATE TABLE name (folded TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
-             CREATE TABLE file (id TEXT PRIMARY KEY, entry TEXT, size INTEGER, reason TEXT) WITHOUT ROWID;
+             CREATE TABLE file (id TEXT PRIMARY KEY, entry TEXT, size INTEGER, absence INTEGER, reason TEXT) WITHOUT ROWID;
              CREATE TABLE missing (message TEXT, file TEXT, name TEXT, reason TEXT);
              CREATE TABLE mail_root (id TEXT PRIMARY KEY, author TEXT, excerpt TEXT) WITHOUT ROWID;
              CREATE TABLE thread (first TEXT PRIMARY KEY, page INTEGER, ts INTEGER, author TEXT, excerpt TEXT, replies INTEGER,
@@ -137,15 +137,22 @@ impl Ledger {
     pub fn file(&self, id: &str) -> Result<Option<FilePlace>, LedgerError> {
         let place = self
             .database
-            .prepare_cached("SELECT entry, size, reason FROM file WHERE id = ?1")?
+            .prepare_cached("SELECT entry, size, absence, reason FROM file WHERE id = ?1")?
             .query_row([id], |row| {
-                Ok(match row.get::<_, Option<String>>(2)? {
-                    Some(reason) => FilePlace::Missing(reason),
-                    None => FilePlace::Packed {
-                        entry: row.get(0)?,
-                        size: u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default(),
+                let absence: Option<u8> = row.get(2)?;
+                Ok(
+                    match absence.and_then(|number| Absence::ALL.get(usize::from(number))) {
+                        Some(&absence) => FilePlace::Missing(Missing {
+                            absence,
+                            reason: row.get(3)?,
+                            part: row.get(0)?,
+                        }),
+                        None => FilePlace::Packed {
+                            entry: row.get(0)?,
+                            size: u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default(),
+                        },
                     },
-                })
+                )
             })
             .optional()?;
         Ok(place)
@@ -153,16 +160,18 @@ impl Ledger {
 
     /// Keeps what became of a file.
     pub fn remember_file(&self, id: &str, place: &FilePlace) -> Result<(), LedgerError> {
-        let (entry, size, reason) = match place {
+        let (entry, size, missing) = match place {
             FilePlace::Packed { entry, size } => (Some(entry), i64::try_from(*size).ok(), None),
-            FilePlace::Missing(reason) => (None, None, Some(reason)),
+            FilePlace::Missing(missing) => (missing.part.as_ref(), None, Some(missing)),
             FilePlace::LeftOut => return Ok(()),
         };
+        let absence = missing.map(|missing| missing.absence as u8);
+        let reason = missing.map(|missing| &missing.reason);
         self.database
             .prepare_cached(
-                "INSERT OR REPLACE INTO file (id, entry, size, reason) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR REPLACE INTO file (id, entry, size, absence, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![id, entry, size, reason])?;
+            .execute(params![id, entry, size, absence, reason])?;
         Ok(())
     }
 
@@ -455,14 +464,16 @@ mod tests {
             size: 3,
         };
         ledger.remember_file("F", &packed).unwrap();
-        ledger
-            .remember_file("G", &FilePlace::Missing("gone".into()))
-            .unwrap();
         assert_eq!(ledger.file("F").unwrap(), Some(packed));
-        assert_eq!(
-            ledger.file("G").unwrap(),
-            Some(FilePlace::Missing("gone".into()))
-        );
+        for absence in Absence::ALL {
+            let missing = FilePlace::Missing(Missing {
+                absence,
+                reason: format!("{absence:?}"),
+                part: (absence == Absence::Incomplete).then(|| "assets/G".into()),
+            });
+            ledger.remember_file("G", &missing).unwrap();
+            assert_eq!(ledger.file("G").unwrap(), Some(missing));
+        }
         assert_eq!(ledger.file("H").unwrap(), None);
     }
 }

@@ -27,7 +27,7 @@ use zipstream::{EntryOptions, Method};
 
 use super::ExportError;
 use super::archive::Archive;
-use super::attachments::{Opened, Opening, open};
+use super::attachments::{Opened, Opening, incomplete, open};
 use super::ledger::MissingFile;
 use super::report::{FileCounts, hex};
 use crate::blob::{BlobError, BlobStore};
@@ -284,7 +284,9 @@ impl<'a> Mails<'a> {
                         shown.size = size.map_or_else(String::new, words::bytes);
                         shown.place = MailFilePlace::Attached;
                     }
-                    Opening::Missing(reason) => shown.place = MailFilePlace::Missing(reason),
+                    Opening::Missing(missing) => {
+                        shown.place = MailFilePlace::Missing(missing.reason);
+                    }
                 }
             }
             files.push(shown);
@@ -305,7 +307,7 @@ impl<'a> Mails<'a> {
         self.files.referenced += 1;
         let opening = open(&*self.source, &*self.blobs, file, &id);
         let lost = match Handle::current().block_on(opening)? {
-            Opening::Missing(reason) => Some(reason),
+            Opening::Missing(missing) => Some(missing.reason),
             Opening::Open(opened) => {
                 mime::begin(&mut self.out, boundary);
                 mime::part_head(&mut self.out, &opened.name, &opened.mime, None);
@@ -357,11 +359,11 @@ impl<'a> Mails<'a> {
                 }
                 Ok(None) => match recorded {
                     Some(expected) if size < expected => {
-                        break Some(format!("only {size} of {expected} bytes are there"));
+                        break Some(incomplete(size, expected).reason);
                     }
                     _ => break None,
                 },
-                Err(BlobError::Missing(reason)) => break Some(reason),
+                Err(BlobError::Missing(missing)) => break Some(missing.reason),
                 Err(BlobError::Store(error)) => return Err(error.into()),
             }
         };

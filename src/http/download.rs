@@ -18,6 +18,7 @@ use http_body_util::channel::{Channel, Sender};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use tracing::Instrument;
 use transcript::names;
+use transcript::output::Absence;
 use utoipa::ToSchema;
 
 use self::range::{Span, Wanted};
@@ -319,8 +320,12 @@ struct Opened {
 /// Opens a part of a file and reads its first bytes, so that what is missing is known before the answer begins.
 async fn open(http: &Http, file: &UserDataFile, span: Span) -> Result<Opened, ApiError> {
     let missing = |error: BlobError| match error {
-        BlobError::Missing(reason) => {
-            tracing::error!(job = file.id, reason, "the file of an export is missing");
+        BlobError::Missing(missing) => {
+            tracing::error!(
+                job = file.id,
+                reason = missing.reason,
+                "the file of an export is missing"
+            );
             ApiError::NotFound
         }
         error @ BlobError::Store(_) => error.into(),
@@ -374,7 +379,10 @@ impl Opened {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => {
                     tracing::error!(job, missing = left, "the file of an export is too short");
-                    return sender.abort(BlobError::Missing("the file ends early".to_owned()));
+                    return sender.abort(BlobError::missing(
+                        Absence::Incomplete,
+                        "the file ends early",
+                    ));
                 }
                 Err(error) => {
                     tracing::error!(job, %error, missing = left, "a download was cut off");

@@ -19,6 +19,7 @@ use transcript::mail::{MailFile, MailFilePlace, Shown, thread_root, write};
 use transcript::markup::Options;
 use transcript::message::{Field, FileRef, Message, Visibility};
 use transcript::names;
+use transcript::output::Missing;
 use transcript::room::RoomInfo;
 use transcript::texts::filled;
 
@@ -33,7 +34,7 @@ use crate::app::{Service, host};
 use crate::blob::BlobError;
 use crate::config::Attach;
 use crate::export::ExportError;
-use crate::export::attachments::{Opening, open};
+use crate::export::attachments::{Opening, incomplete, open};
 use crate::export::file::FileExport;
 use crate::export::markup;
 use crate::export::progress::Progress;
@@ -210,6 +211,7 @@ pub async fn compose(service: &Service, order: &Order<'_>) -> Result<Composed, C
         Attach::Files if has_files => {
             let mut packing = Packing {
                 service,
+                texts: order.reader.texts,
                 id: order.id,
                 inline: html.is_some(),
                 limit,
@@ -439,6 +441,8 @@ fn file_name(file: &FileRef<'_>, id: &str) -> String {
 /// Files on their way into a mail.
 struct Packing<'a> {
     service: &'a Service,
+    /// In the reader's language.
+    texts: &'static Texts,
     id: &'a str,
     /// Whether pictures are shown in the text.
     inline: bool,
@@ -471,6 +475,10 @@ impl Packing<'_> {
         Ok(all)
     }
 
+    fn missing(&self, missing: &Missing) -> MailFilePlace {
+        MailFilePlace::Missing(self.texts.absence(missing.absence).to_owned())
+    }
+
     async fn file(&mut self, file: &FileRef<'_>, id: &str) -> Result<MailFile, ComposeError> {
         let mut shown = MailFile {
             name: file_name(file, id),
@@ -481,9 +489,9 @@ impl Packing<'_> {
         let opening = open(&*self.service.source, &*self.service.blobs, file, id).await?;
         let mut opened = match opening {
             Opening::Open(opened) => opened,
-            Opening::Missing(reason) => {
+            Opening::Missing(missing) => {
                 self.counts.missing += 1;
-                shown.place = MailFilePlace::Missing(reason);
+                shown.place = self.missing(&missing);
                 return Ok(shown);
             }
         };
@@ -513,17 +521,17 @@ impl Packing<'_> {
                 }
                 Ok(None) => match opened.size {
                     Some(expected) if size < expected => {
-                        break Some(format!("only {size} of {expected} bytes are there"));
+                        break Some(incomplete(size, expected));
                     }
                     _ => break None,
                 },
-                Err(BlobError::Missing(reason)) => break Some(reason),
+                Err(BlobError::Missing(missing)) => break Some(missing),
                 Err(BlobError::Store(error)) => return Err(error.into()),
             }
         };
-        if let Some(reason) = missing {
+        if let Some(missing) = missing {
             self.counts.missing += 1;
-            shown.place = MailFilePlace::Missing(reason);
+            shown.place = self.missing(&missing);
             return Ok(shown);
         }
         lines.finish(&mut part.lines);

@@ -14,6 +14,7 @@ mod zh;
 
 use transcript::locale::Locale;
 use transcript::mail::Labels;
+use transcript::output::Absence;
 use transcript::room::RoomInfo;
 use transcript::texts::filled;
 
@@ -104,6 +105,12 @@ impl Texts {
     pub fn kind<'a>(&self, room: &'a RoomInfo) -> &'a str {
         let locale = Locale::of(self.code).unwrap_or_default();
         locale.texts().kind(room)
+    }
+
+    /// Why a file is not there.
+    pub fn absence(&self, absence: Absence) -> &'static str {
+        let locale = Locale::of(self.code).unwrap_or_default();
+        locale.texts().absence(absence)
     }
 
     /// Why a job failed.

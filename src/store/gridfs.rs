@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use transcript::bson::{Doc, Value};
+use transcript::output::{Absence, Missing};
 
 use super::batches::blocking;
 use super::{RawDoc, StoreError};
@@ -50,10 +51,10 @@ pub(crate) async fn open(
     from: u64,
 ) -> Result<Box<dyn BlobReader>, BlobError> {
     let Some(bucket) = bucket(&key.store) else {
-        return Err(BlobError::Missing(format!(
-            "stored in {}, which is not known",
-            key.store
-        )));
+        return Err(BlobError::missing(
+            Absence::Unread,
+            format!("stored in {}, which is not known", key.store),
+        ));
     };
     let id = key.id.clone();
     let found = {
@@ -87,8 +88,8 @@ struct Plan {
     size: u64,
 }
 
-/// Compares the chunks with the file's record. The inner error is the reason for the report.
-fn check(chunks: &dyn Chunks, bucket: &str, id: &str) -> Result<Result<Plan, String>, StoreError> {
+/// Compares the chunks with the file's record.
+fn check(chunks: &dyn Chunks, bucket: &str, id: &str) -> Result<Result<Plan, Missing>, StoreError> {
     let record = chunks.file(bucket, id)?;
     let number = |key| {
         let doc = Doc::new(&record.as_ref()?.0).ok()?;
@@ -99,7 +100,12 @@ fn check(chunks: &dyn Chunks, bucket: &str, id: &str) -> Result<Result<Plan, Str
         (Some(0), _) => Some(0),
         (Some(length), Some(size @ 1..)) => match i64::try_from(length.div_ceil(size)) {
             Ok(count @ ..=MAX_CHUNKS) => Some(count),
-            _ => return Ok(Err("the length in its record is damaged".to_owned())),
+            _ => {
+                return Ok(Err(Missing::new(
+                    Absence::Incomplete,
+                    "the length in its record is damaged",
+                )));
+            }
         },
         _ => None,
     };
@@ -121,17 +127,23 @@ fn check(chunks: &dyn Chunks, bucket: &str, id: &str) -> Result<Result<Plan, Str
         true
     })?;
     if damaged {
-        return Ok(Err("chunk numbers are damaged".to_owned()));
+        return Ok(Err(Missing::new(
+            Absence::Incomplete,
+            "chunk numbers are damaged",
+        )));
     }
     if count == 0 && expected != Some(0) {
-        return Ok(Err("chunks missing".to_owned()));
+        return Ok(Err(Missing::new(Absence::Gone, "chunks missing")));
     }
     let expected = *expected.get_or_insert(next);
     if hole.is_none() && next < expected {
         hole = Some(next);
     }
     Ok(match hole {
-        Some(n) => Err(format!("chunk {n} of {expected} missing")),
+        Some(n) => Err(Missing::new(
+            Absence::Incomplete,
+            format!("chunk {n} of {expected} missing"),
+        )),
         None => Ok(Plan {
             chunks: expected,
             length,
@@ -164,10 +176,9 @@ impl BlobReader for ChunkReader {
         while self.rest.is_empty() {
             if self.next == self.plan.chunks {
                 return match self.plan.length {
-                    Some(length) if length != self.passed => Err(BlobError::Missing(format!(
-                        "{} of {length} bytes there",
-                        self.passed
-                    ))),
+                    Some(length) if length != self.passed => {
+                        Err(BlobError::short(self.passed, length))
+                    }
                     _ => Ok(None),
                 };
             }
@@ -178,8 +189,12 @@ impl BlobReader for ChunkReader {
                 self.next,
             );
             let found = blocking(move || chunks.chunk(bucket, &id, n)).await?;
-            let missing =
-                |what| BlobError::Missing(format!("chunk {n} of {} {what}", self.plan.chunks));
+            let missing = |what| {
+                BlobError::missing(
+                    Absence::Incomplete,
+                    format!("chunk {n} of {} {what}", self.plan.chunks),
+                )
+            };
             self.rest = found
                 .map(content)
                 .ok_or_else(|| missing("missing"))?

@@ -315,7 +315,7 @@ fn check_copy(mail: &Value, id: &str) {
         "  I agree\n  > carol\n  > quoted\n  > lines\n  > (https://chat/x)\n  👍\u{fe0f} ann, ben\n",
         "Bob <Baker> (@bob) · 03/05/2024 2:10 PM\n  joined the channel\n",
         "  [sunset ☀ & <sea>.png, 67 B: attached]\n",
-        "  [lost.txt: missing: record missing]\n",
+        "  [lost.txt: missing: no record of it]\n",
         "  [huge.bin, 300.0 kB: attached]\n",
     ] {
         assert!(text.contains(expected), "{expected}\n---\n{text}");

@@ -750,7 +750,7 @@ fn key(id: &str, store: &str) -> BlobKey {
 /// A file's bytes, or the reason why they are not there.
 pub(crate) async fn read_blob(blobs: &dyn BlobStore, key: &BlobKey) -> Result<Vec<u8>, String> {
     let reason = |error| match error {
-        BlobError::Missing(reason) => reason,
+        BlobError::Missing(missing) => missing.reason,
         BlobError::Store(error) => panic!("{error}"),
     };
     let mut reader = blobs.open(key).await.map_err(reason)?;

@@ -490,9 +490,9 @@ impl JsonLines {
                 key(&mut self.line, "path");
                 string(&mut self.line, entry.as_bytes());
             }
-            FilePlace::Missing(reason) => {
+            FilePlace::Missing(missing) => {
                 key(&mut self.line, "missing");
-                string(&mut self.line, reason.as_bytes());
+                string(&mut self.line, missing.reason.as_bytes());
             }
             FilePlace::LeftOut => {}
         }

@@ -102,7 +102,7 @@ pub enum MailFilePlace {
     TooLarge,
     /// Files were not asked for.
     LeftOut,
-    /// Not there, and why.
+    /// Not there, and why, in words for the reader.
     Missing(String),
 }
 

@@ -145,10 +145,58 @@ pub enum FilePlace {
         /// Bytes.
         size: u64,
     },
-    /// It is not there; the reason as reports show it.
-    Missing(String),
+    /// It is not there, or not whole.
+    Missing(Missing),
     /// Files were not asked for.
     LeftOut,
+}
+
+/// What a reader is told of a file that is not there, in the reader's language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The workspace has no record of it.
+    NoRecord,
+    /// It is not in its store.
+    Gone,
+    /// Only a part of it is there.
+    Incomplete,
+    /// It was not read from its store.
+    Unread,
+    /// It came while the export was running.
+    Late,
+}
+
+impl Absence {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::NoRecord,
+        Self::Gone,
+        Self::Incomplete,
+        Self::Unread,
+        Self::Late,
+    ];
+}
+
+/// Why a file is not there, or not whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// What readers are told.
+    pub absence: Absence,
+    /// The reason in full as reports have it, in English: `chunk 1 of 3 missing`.
+    pub reason: String,
+    /// Name of the entry with what could be read of it.
+    pub part: Option<String>,
+}
+
+impl Missing {
+    /// Nothing of it is in the archive.
+    pub fn new(absence: Absence, reason: impl Into<String>) -> Self {
+        Self {
+            absence,
+            reason: reason.into(),
+            part: None,
+        }
+    }
 }
 
 /// Where a page begins and which days it holds.

@@ -1,8 +1,7 @@
 //! The words of pages, by language: a file for each, complete because the compiler asks for every text.
 //!
 //! To add a language, copy `texts/en.rs`, translate it, name it in `ALL` and give it a [`Locale`](crate::locale::Locale).
-//! What a workspace holds stays as it is; why a file is missing is said as in the manifest, in English, and its element says
-//! so.
+//! What a workspace holds stays as it is.
 
 mod de;
 mod en;
@@ -16,6 +15,7 @@ mod zh;
 
 pub use sentences::Sentences;
 
+use crate::output::Absence;
 use crate::room::RoomInfo;
 
 /// The texts of one language. `{}` stands for what is filled in, in this order.
@@ -156,6 +156,8 @@ pub struct Texts {
     pub no_description: &'static str,
     /// Its name.
     pub file_missing: &'static str,
+    /// Why: no record, not in its store, only a part, not read, too late.
+    pub absences: [&'static str; 5],
     /// Its name.
     pub file_left_out: &'static str,
     /// Its name.
@@ -261,6 +263,18 @@ impl Texts {
             "d" => direct,
             "l" => omnichannel,
             _ => &room.kind,
+        }
+    }
+
+    /// Why a file is not there.
+    pub fn absence(&self, absence: Absence) -> &'static str {
+        let [no_record, gone, incomplete, unread, late] = self.absences;
+        match absence {
+            Absence::NoRecord => no_record,
+            Absence::Gone => gone,
+            Absence::Incomplete => incomplete,
+            Absence::Unread => unread,
+            Absence::Late => late,
         }
     }
 }

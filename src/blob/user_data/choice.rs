@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use transcript::output::Absence;
 
 use super::{ExportWriter, UserDataStore};
 use crate::blob::{BlobError, BlobReader, StoreKind};
@@ -34,7 +35,10 @@ impl ExportPlaces {
         let kind = StoreKind::of(&file.store);
         let found = self.all.iter().find(|(known, _)| *known == kind);
         found.map(|(_, place)| &**place).ok_or_else(|| {
-            BlobError::Missing(format!("stored in {}, which is not read here", file.store))
+            BlobError::missing(
+                Absence::Unread,
+                format!("stored in {}, which is not read here", file.store),
+            )
         })
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
+use transcript::output::Absence;
 
 use super::names::{Stored, is_id};
 use super::{ExportWriter, Place, UserDataStore, elsewhere};
@@ -121,16 +122,18 @@ impl UserDataStore for UserDataDirectory {
                 let opened = blocking(move || directory.opened()).await?;
                 opened.open_first(vec![stored.name()], from).await
             }
-            None => Err(BlobError::Missing(
-                "its record does not name a file of this directory".to_owned(),
+            None => Err(BlobError::missing(
+                Absence::Gone,
+                "its record does not name a file of this directory",
             )),
         }
     }
 
     async fn delete(&self, file: &UserDataFile) -> Result<(), BlobError> {
         let Some(stored) = stored(file) else {
-            return Err(BlobError::Missing(
-                "its record does not name a file of this directory".to_owned(),
+            return Err(BlobError::missing(
+                Absence::Gone,
+                "its record does not name a file of this directory",
             ));
         };
         let (directory, name) = (self.clone(), stored.name());

@@ -18,6 +18,7 @@ use mongodb::options::IndexOptions;
 use mongodb::{Collection, IndexModel};
 use tokio::runtime::Handle;
 use transcript::bson::Doc;
+use transcript::output::Absence;
 
 use super::names::{Stored, is_id};
 use super::{ExportWriter, Place, UserDataStore};
@@ -201,8 +202,9 @@ impl UserDataStore for GridFsExports {
         let extension = file.extension.as_deref().unwrap_or_default();
         // What Rocket.Chat stored is Rocket.Chat's to remove.
         let Some(stored) = Stored::of_extension(&file.id, extension) else {
-            return Err(BlobError::Missing(
-                "its record does not name an export of ours".to_owned(),
+            return Err(BlobError::missing(
+                Absence::Gone,
+                "its record does not name an export of ours",
             ));
         };
         let epoch = stored.epoch.cast_signed();

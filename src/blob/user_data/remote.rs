@@ -30,6 +30,7 @@ use crate::store::batches::blocking;
 use crate::store::user_data::UserDataFile;
 use crate::words::chain;
 use transcript::bson::Doc;
+use transcript::output::Absence;
 
 /// Parts of an upload that are under way at a time.
 const PARTS_UNDER_WAY: usize = 2;
@@ -174,12 +175,13 @@ impl UserDataStore for RemoteExports {
         let remote = self.remote().await?;
         let record = Doc::new(&file.doc.0).unwrap_or(Doc::EMPTY);
         let key = BlobKey::read(&file.id, record);
-        let path = key_of(&key).map_err(BlobError::Missing)?;
+        let path = key_of(&key)?;
         // What Rocket.Chat stored is Rocket.Chat's to remove. The folder may have been another one.
         let ours = name_in_exports(path).and_then(Stored::of_name);
         if ours.is_none_or(|stored| !stored.whole || stored.job != file.id) {
-            return Err(BlobError::Missing(
-                "its record does not name an export of ours".to_owned(),
+            return Err(BlobError::missing(
+                Absence::Gone,
+                "its record does not name an export of ours",
             ));
         }
         let here = remote.place.describe();

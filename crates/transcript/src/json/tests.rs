@@ -1,4 +1,5 @@
 use super::*;
+use crate::output::{Absence, Missing};
 use ::bson::{DateTime, Document, doc};
 use std::convert::Infallible;
 
@@ -28,7 +29,7 @@ impl Output for Memory {
                 entry: "assets/F-f.txt".into(),
                 size: 3,
             },
-            _ => FilePlace::Missing("chunks missing".into()),
+            _ => FilePlace::Missing(Missing::new(Absence::Gone, "chunks missing")),
         })
     }
 }

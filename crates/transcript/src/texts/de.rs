@@ -124,6 +124,13 @@ pub(super) const TEXTS: Texts = Texts {
     menu: "Menü:",
     no_description: "ohne Beschreibung",
     file_missing: "Datei fehlt: {}",
+    absences: [
+        "kein Eintrag vorhanden",
+        "nicht in ihrem Speicher",
+        "nur ein Teil ist vorhanden",
+        "ihr Speicher wurde nicht gelesen",
+        "während des Exports angehängt",
+    ],
     file_left_out: "Datei nicht exportiert: {}",
     visitor_file: "Datei eines Besuchers: {}",
     import_file: "Nicht importierte Datei: {}",

@@ -124,6 +124,13 @@ pub(super) const TEXTS: Texts = Texts {
     menu: "Menu:",
     no_description: "without a description",
     file_missing: "File missing: {}",
+    absences: [
+        "no record of it",
+        "not in its store",
+        "only a part of it is there",
+        "not read from its store",
+        "attached while the export was running",
+    ],
     file_left_out: "File not exported: {}",
     visitor_file: "File of a visitor: {}",
     import_file: "File that was not imported: {}",

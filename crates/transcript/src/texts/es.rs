@@ -124,6 +124,13 @@ pub(super) const TEXTS: Texts = Texts {
     menu: "Menú:",
     no_description: "sin descripción",
     file_missing: "Falta el archivo: {}",
+    absences: [
+        "sin registro",
+        "no está en su almacén",
+        "solo hay una parte",
+        "no se leyó su almacén",
+        "adjuntado durante la exportación",
+    ],
     file_left_out: "Archivo no exportado: {}",
     visitor_file: "Archivo de un visitante: {}",
     import_file: "Archivo no importado: {}",

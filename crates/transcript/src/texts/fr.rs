@@ -124,6 +124,13 @@ pub(super) const TEXTS: Texts = Texts {
     menu: "Menu :",
     no_description: "sans description",
     file_missing: "Fichier manquant : {}",
+    absences: [
+        "aucune trace de ce fichier",
+        "absent de son emplacement",
+        "une partie seulement est présente",
+        "son emplacement n’a pas été lu",
+        "joint pendant l’export",
+    ],
     file_left_out: "Fichier non exporté : {}",
     visitor_file: "Fichier d’un visiteur : {}",
     import_file: "Fichier non importé : {}",

@@ -124,6 +124,13 @@ pub(super) const TEXTS: Texts = Texts {
     menu: "メニュー：",
     no_description: "説明なし",
     file_missing: "ファイルがありません：{}",
+    absences: [
+        "記録がありません",
+        "保存先にありません",
+        "一部しかありません",
+        "保存先を読み取っていません",
+        "エクスポート中に添付されました",
+    ],
     file_left_out: "エクスポートされていないファイル：{}",
     visitor_file: "訪問者のファイル：{}",
     import_file: "インポートされなかったファイル：{}",

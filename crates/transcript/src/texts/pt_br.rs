@@ -124,6 +124,13 @@ pub(super) const TEXTS: Texts = Texts {
     menu: "Menu:",
     no_description: "sem descrição",
     file_missing: "Arquivo ausente: {}",
+    absences: [
+        "sem registro",
+        "não está no armazenamento",
+        "só há uma parte",
+        "o armazenamento não foi lido",
+        "anexado durante a exportação",
+    ],
     file_left_out: "Arquivo não exportado: {}",
     visitor_file: "Arquivo de um visitante: {}",
     import_file: "Arquivo não importado: {}",

@@ -117,6 +117,13 @@ pub(super) const TEXTS: Texts = Texts {
     menu: "菜单：",
     no_description: "无描述",
     file_missing: "文件缺失：{}",
+    absences: [
+        "没有记录",
+        "不在存储中",
+        "只有一部分",
+        "未读取其存储",
+        "导出期间附加",
+    ],
     file_left_out: "文件未导出：{}",
     visitor_file: "访客的文件：{}",
     import_file: "未导入的文件：{}",

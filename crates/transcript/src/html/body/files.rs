@@ -163,13 +163,16 @@ impl<O: Output> Body<'_, O> {
         };
         let (entry, size) = match place {
             FilePlace::Packed { entry, size } => (entry, *size),
-            FilePlace::Missing(reason) => {
+            FilePlace::Missing(missing) => {
                 self.markup("<p class=\"file gone\">");
                 Icon::of_file(file.mime.0, extension(name)).write(&mut self.html.out);
                 self.markup("<span>");
                 self.around(self.html.words.file_missing, "<bdi>", name, "</bdi>");
-                self.markup(" <span class=\"size\" lang=\"en\">(");
-                escape::text(&mut self.html.out, reason.as_bytes());
+                self.markup(" <span class=\"size\">(");
+                self.say(self.html.words.absence(missing.absence));
+                if let Some(part) = &missing.part {
+                    self.path(part);
+                }
                 self.markup(")</span></span></p>\n");
                 return Ok(());
             }
@@ -306,10 +309,15 @@ impl<O: Output> Body<'_, O> {
         if opened {
             self.markup("</a>");
         } else {
-            self.markup(" <code class=\"path\" dir=\"ltr\">");
-            escape::text(&mut self.html.out, entry.as_bytes());
-            self.markup("</code>");
+            self.path(entry);
         }
+    }
+
+    /// Where an entry of the archive is, to be read and not followed.
+    fn path(&mut self, entry: &str) {
+        self.markup(" <code class=\"path\" dir=\"ltr\">");
+        escape::text(&mut self.html.out, entry.as_bytes());
+        self.markup("</code>");
     }
 
     fn file_size(&mut self, name: Text<'_>, size: u64) {
