@@ -124,7 +124,8 @@ pub async fn download(
                 "download refused"
             );
             if page::wanted(&parts.headers) {
-                refuse_by_page(&http, error, &format!("{PREFIX}{id}"), "").await
+                let next = format!("{PREFIX}{id}");
+                refuse_by_page(&http, &parts.headers, error, (&next, "")).await
             } else {
                 error.into_response()
             }
@@ -462,7 +463,8 @@ pub async fn log_in(State(http): State<Http>, call: Call, request: Request) -> R
         Err(error) if page::wanted(&headers) => {
             let text = |name| fields.0.get(name).and_then(serde_json::Value::as_str);
             let next = text("next").unwrap_or_default();
-            refuse_by_page(&http, error, next, text("username").unwrap_or_default()).await
+            let name = text("username").unwrap_or_default();
+            refuse_by_page(&http, &headers, error, (next, name)).await
         }
         Err(error) => error.into_response(),
     }
@@ -528,7 +530,12 @@ fn comes_from_us(headers: &HeaderMap, site: &str) -> bool {
 }
 
 /// A refusal as a page, with a form to log in where that helps and is possible here.
-async fn refuse_by_page(http: &Http, error: ApiError, next: &str, name: &str) -> Response {
+async fn refuse_by_page(
+    http: &Http,
+    headers: &HeaderMap,
+    error: ApiError,
+    (next, name): (&str, &str),
+) -> Response {
     if let ApiError::Internal(error) = &error {
         tracing::error!(error = format!("{error:#}"), "request failed");
     }
@@ -547,7 +554,7 @@ async fn refuse_by_page(http: &Http, error: ApiError, next: &str, name: &str) ->
         () if helps => Offer::Chat(&site),
         () => Offer::Nothing,
     };
-    page::of(&error, &offer)
+    page::of(headers, &error, &offer)
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
-//! Pages for people whose browser was to download an export and did not: what is the matter, and what to do.
+//! Pages for people whose browser was to download an export and did not: what is the matter, and what to do, in the
+//! language that the browser asks for.
+
+mod texts;
 
 use std::sync::LazyLock;
 
@@ -10,8 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use transcript::html::escaped;
 
+use self::texts::Texts;
 use super::error::ApiError;
-use crate::login::Refusal;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -47,12 +50,13 @@ pub(super) fn wanted(headers: &HeaderMap) -> bool {
         .any(|value| value.contains("text/html"))
 }
 
-/// The page of an error.
-pub(super) fn of(error: &ApiError, offer: &Offer<'_>) -> Response {
-    let (title, text) = words(error);
+/// The page of an error, for a request with these headers.
+pub(super) fn of(asked: &HeaderMap, error: &ApiError, offer: &Offer<'_>) -> Response {
+    let texts = Texts::preferred(asked);
+    let [title, text] = texts.error(error);
     let mut body = format!("<h1>{}</h1>\n<p>{}</p>\n", escaped(title), escaped(text));
     match offer {
-        Offer::Form { next, name } => body += &form(next, name),
+        Offer::Form { next, name } => body += &form(next, name, texts),
         Offer::Chat(address) if address.starts_with("http") => {
             let address = escaped(address);
             for part in ["<p><a href=\"", &address, "\">", &address, "</a></p>\n"] {
@@ -62,10 +66,11 @@ pub(super) fn of(error: &ApiError, offer: &Offer<'_>) -> Response {
         Offer::Chat(_) | Offer::Nothing => {}
     }
     let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "<!doctype html>\n<html lang=\"{language}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title} · Export Room</title>\n\
          <style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n",
+        language = texts.code,
         title = escaped(title),
     );
     let mut response = Response::new(Body::from(page));
@@ -78,76 +83,32 @@ pub(super) fn of(error: &ApiError, offer: &Offer<'_>) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // With none at all the form would come without an origin; other sites still learn nothing.
         (header::REFERRER_POLICY, "same-origin"),
-        (header::VARY, "accept, cookie"),
+        (header::VARY, "accept, accept-language, cookie"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
 }
 
-fn form(next: &str, name: &str) -> String {
+fn form(next: &str, name: &str, texts: &Texts) -> String {
+    let Texts {
+        username,
+        password,
+        second_factor,
+        second_factor_note,
+        log_in,
+        ..
+    } = texts;
     format!(
         "<form method=\"post\" action=\"/data-export-login\">\n\
          <input type=\"hidden\" name=\"next\" value=\"{}\">\n\
-         <label>Username or e-mail<input name=\"username\" value=\"{}\" autocomplete=\"username\" required></label>\n\
-         <label>Password<input name=\"password\" type=\"password\" autocomplete=\"current-password\" required></label>\n\
-         <label>Code <small>if you use a second factor</small><input name=\"code\" inputmode=\"numeric\" \
-         autocomplete=\"one-time-code\"></label>\n<button>Log in and download</button>\n</form>\n",
+         <label>{username}<input name=\"username\" value=\"{}\" autocomplete=\"username\" required></label>\n\
+         <label>{password}<input name=\"password\" type=\"password\" autocomplete=\"current-password\" required></label>\n\
+         <label>{second_factor} <small>{second_factor_note}</small><input name=\"code\" inputmode=\"numeric\" \
+         autocomplete=\"one-time-code\"></label>\n<button>{log_in}</button>\n</form>\n",
         escaped(next),
         escaped(name)
     )
-}
-
-/// Title and text.
-fn words(error: &ApiError) -> (&'static str, &'static str) {
-    match error {
-        ApiError::NotLoggedIn => (
-            "Log in to download",
-            "An export can be downloaded by the person who asked for it. Log in to the chat in this browser, and open \
-             this link again.",
-        ),
-        ApiError::LoginFailed(None) => (
-            "That did not work",
-            "Username or password are wrong. They are the ones that you use in the chat.",
-        ),
-        ApiError::LoginFailed(Some(Refusal::CodeRequired)) => (
-            "One more step",
-            "Your account has a second factor. Type your password again, and the code that your authenticator shows.",
-        ),
-        ApiError::LoginFailed(Some(Refusal::CodeInvalid)) => (
-            "That did not work",
-            "The code is wrong or was used already. Wait for the next one.",
-        ),
-        ApiError::LoginFailed(Some(refusal)) => ("You cannot log in here", refusal.message()),
-        ApiError::LoginOff => (
-            "You cannot log in here",
-            "Log in to the chat in this browser, and open the link of your export again.",
-        ),
-        ApiError::NoPermission => (
-            "This is not your export",
-            "It belongs to somebody else, and only the person who asked for it can download it. If that is you, log in \
-             as that user.",
-        ),
-        ApiError::DownloadOff => (
-            "Downloads are switched off",
-            "An administrator has switched off downloads of exports in this workspace. Ask one to send you the file, or \
-             to switch them on.",
-        ),
-        ApiError::NotFound => (
-            "This export is not here",
-            "It may have been deleted, or it was kept for as long as exports are kept. Export the room again to get a \
-             new one.",
-        ),
-        ApiError::NoUsername => (
-            "Choose a username first",
-            "Your account has no username yet. Choose one in the chat, and open this link again.",
-        ),
-        ApiError::TooManyRequests { .. } => ("Too many attempts", "Wait a minute, and try again."),
-        _ => (
-            "Something went wrong",
-            "The server could not send the export. Try again in a moment; if it stays like this, tell an administrator.",
-        ),
-    }
 }
 
 #[cfg(test)]
@@ -167,7 +128,8 @@ mod tests {
 
     #[test]
     fn what_was_typed_is_text_on_the_page() {
-        let form = form("/data-export/\"><script>", "<b>&\"'");
+        let typed = ("/data-export/\"><script>", "<b>&\"'");
+        let form = form(typed.0, typed.1, Texts::preferred(&HeaderMap::new()));
         assert!(!form.contains("<script") && !form.contains("<b>"), "{form}");
         assert!(form.contains("&lt;b&gt;&amp;&quot;&#39;"), "{form}");
     }

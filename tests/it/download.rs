@@ -468,6 +468,53 @@ fn a_browser_without_rights_is_shown_what_to_do_and_can_log_in() {
 }
 
 #[test]
+fn the_page_speaks_the_language_of_the_browser() {
+    let export = finished(&[]);
+    for (accepted, language, title, button) in [
+        (
+            "de-AT,de;q=0.9,en;q=0.8",
+            "de",
+            "Zum Herunterladen anmelden",
+            "Anmelden und herunterladen",
+        ),
+        (
+            "it, ja;q=0.5",
+            "ja",
+            "ダウンロードするにはログインしてください",
+            "ログインしてダウンロード",
+        ),
+        ("it", "en", "Log in to download", "Log in and download"),
+    ] {
+        let answer = export.get_as(None, &[BROWSER, ("accept-language", accepted)]);
+        let page = is_page(&answer, 401, title);
+        assert!(
+            page.contains(&format!("<html lang=\"{language}\">")),
+            "{page}"
+        );
+        assert!(
+            page.contains(&format!("<button>{button}</button>")),
+            "{page}"
+        );
+        assert_eq!(
+            answer.header("vary"),
+            Some("accept, accept-language, cookie")
+        );
+    }
+    // What is refused after the form was sent as well.
+    let wrong = export.server.send(
+        "POST",
+        "/data-export-login",
+        &[
+            BROWSER,
+            ("accept-language", "fr"),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ],
+        b"username=alice&password=no&code=&next=%2Fdata-export%2Fx",
+    );
+    is_page(&wrong, 401, "Cela n’a pas fonctionné");
+}
+
+#[test]
 fn where_users_log_in_elsewhere_the_page_leads_there() {
     let export = finished(&["security.login=false", "http.site_url=https://chat.test"]);
     let answer = export.get_as(None, &[BROWSER]);
