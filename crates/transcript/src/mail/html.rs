@@ -314,7 +314,7 @@ impl Sheet for MailHtml {
         self.raw("<div style=\"font-size:12px;line-height:22px\">");
         for reaction in reactions {
             self.tagged(
-                "<span class=\"er-tag\" style=\"background:#eeeff1;color:#4d5259;border-radius:10px;padding:2px 8px\"><bdi>",
+                "<span class=\"er-tag\" style=\"display:inline-block;max-width:100%;box-sizing:border-box;background:#eeeff1;color:#4d5259;border-radius:10px;padding:0 8px;line-height:20px;margin:1px 0\"><bdi>",
                 reaction.as_bytes(),
                 "</bdi></span> ",
             );
