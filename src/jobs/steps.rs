@@ -25,6 +25,8 @@ pub enum Step {
     Record,
     /// Record and end of the job are written; its mail is not begun.
     Settled,
+    /// A job that lost its worker once too often has ended; nothing was done about it yet.
+    Abandoned,
     /// The mail was handed over; that is not written down.
     MailSent,
     /// A file that was deleted is gone; its record is not.
@@ -33,7 +35,7 @@ pub enum Step {
 
 impl Step {
     /// All steps, in their order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Enqueue,
         Self::Answer,
         Self::Begin,
@@ -41,6 +43,7 @@ impl Step {
         Self::Publish,
         Self::Record,
         Self::Settled,
+        Self::Abandoned,
         Self::MailSent,
         Self::Delete,
     ];
@@ -55,6 +58,7 @@ impl Step {
             Self::Publish => "publish",
             Self::Record => "record",
             Self::Settled => "settled",
+            Self::Abandoned => "abandoned",
             Self::MailSent => "mail-sent",
             Self::Delete => "delete",
         }

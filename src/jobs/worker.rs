@@ -138,6 +138,7 @@ impl Worker {
 
     /// Says in the log that a job ended without its worker, and removes what that one left.
     async fn bury(&self, job: &Job, now: i64) {
+        steps::reached(Step::Abandoned);
         let settlement = match &job.error {
             Some(error) if job.state == JobState::Failed => Settlement::Failed(error.clone()),
             _ => Settlement::Cancelled,

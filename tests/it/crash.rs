@@ -117,6 +117,56 @@ async fn a_server_may_be_killed_at_any_step_of_a_job() {
     }
 }
 
+#[test]
+fn a_failure_is_told_although_who_ended_the_job_is_killed() {
+    let server = Server::start_in(small_home(), &["jobs.workers=0"]);
+    let id = server.export(ADMIN, &request());
+    let home = server.killed();
+    let mut settings = SETTINGS.to_vec();
+    settings.extend(["jobs.attempts=1", "mail.transport=directory"]);
+    for step in ["write", "abandoned"] {
+        let mut child = serve_until(home.path(), step, &settings).spawn().unwrap();
+        assert_killed(&mut child);
+    }
+    let server = Server::start_in(home, &settings);
+    let export = wait_for("the mail to be sent", || {
+        let export = server.status(ADMIN, &id);
+        (export["mail"]["state"] == "done").then_some(export)
+    });
+    assert_eq!(export["error"]["code"], "interrupted");
+    let mails = server.home.path().join("files/export-room-mails");
+    let mails: Vec<_> = std::fs::read_dir(mails).unwrap().collect();
+    assert_eq!(mails.len(), 1, "{mails:?}");
+}
+
+#[test]
+fn a_mail_that_is_not_wanted_any_more_is_not_called_sent() {
+    let mut settings = SETTINGS.to_vec();
+    // Nobody answers there.
+    settings.extend([
+        "mail.host=127.0.0.1",
+        "mail.port=1",
+        "mail.from=chat@example.org",
+    ]);
+    let server = Server::start_in(small_home(), &settings);
+    let id = server.export(ADMIN, &request());
+    wait_for("the mail to be tried", || {
+        let mail = server.status(ADMIN, &id)["mail"].take();
+        mail["reason"].is_string().then_some(())
+    });
+    settings.push("mail.ready=false");
+    let server = Server::start_in(server.killed(), &settings);
+    let mail = wait_for("the mail to be dropped", || {
+        let mail = server.status(ADMIN, &id)["mail"].take();
+        (!["queued", "running"].contains(&mail["state"].as_str().unwrap())).then_some(mail)
+    });
+    assert_eq!(mail["state"], "none");
+    assert!(
+        mail["reason"].as_str().unwrap().contains("mail.ready"),
+        "{mail}"
+    );
+}
+
 #[tokio::test]
 async fn a_mail_is_recognised_when_it_comes_twice() {
     let mailbox = MailServer::start(&[]);

@@ -286,6 +286,27 @@ async fn a_process_may_be_killed_at_any_step_of_a_job() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_told_although_who_ended_the_job_is_killed() {
+    let place = place().await;
+    let server = Server::start_at(home(), &place.address, &["jobs.workers=0"]);
+    let id = server.export(ADMIN, &request());
+    let mut settings = SETTINGS.to_vec();
+    settings.extend(["jobs.attempts=1", "mail.transport=directory"]);
+    for step in ["write", "abandoned"] {
+        let of_doomed = home();
+        let mut doomed = work_at(of_doomed.path(), &place.address, &settings);
+        doomed.env("EXPORT_ROOM_STOP_AT", format!("{step}:kill"));
+        assert_killed(&mut doomed.spawn().unwrap());
+    }
+    let other = Server::start_at(home(), &place.address, &settings);
+    let export = wait_for("the mail to be sent", || {
+        let export = other.status(ADMIN, &id);
+        (export["mail"]["state"] == "done").then_some(export)
+    });
+    assert_eq!(export["error"]["code"], "interrupted");
+}
+
 /// Starts a worker of its own process.
 fn worker(home: &TempDir, place: &MongoPlace) -> Child {
     let settings = [
