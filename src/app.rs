@@ -415,7 +415,7 @@ impl App {
         progress: &mut (dyn FnMut(FetchProgress<'_>) + Send),
     ) -> Result<(), StoreError> {
         let fetch = Fetch {
-            database: &MongoDatabase::connect(uri, load).await?,
+            database: &MongoDatabase::connect(uri, load).await?.persistent(),
             directory,
             rooms,
             cancel: &self.cancel,
@@ -449,7 +449,7 @@ mod tests {
             ("sqlite:", Err("names no file")),
             ("", Err("names no file")),
             ("chat.db", Err("sqlite:FILE")),
-            ("mysql://u:geheim@h/db", Err("`mysql://u:***@h/db` is no")),
+            ("mysql://u:geheim@h/db", Err("`mysql://h/db` is no")),
             (
                 "mongodb://u:geheim@h/db",
                 Ok(Address::Mongo("mongodb://u:geheim@h/db".to_owned().into())),

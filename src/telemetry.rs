@@ -40,8 +40,10 @@ const FILES: &str = "export_room_exported_files_total";
 /// Bytes of finished exports.
 const BYTES: &str = "export_room_exported_bytes_total";
 
-/// Cursors that a database server lost, and that were opened again.
+/// Questions that a database server lost, and that were asked again.
 const CURSORS_LOST: &str = "export_room_cursors_lost_total";
+/// Times at which the primary was asked instead of a member that did not answer.
+const PRIMARY_ASKED: &str = "export_room_primary_asked_total";
 
 /// Bounds of [`REQUEST_SECONDS`]: from an answer out of memory to a password check that waits.
 const REQUEST_BOUNDS: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0];
@@ -118,7 +120,11 @@ fn describe() {
     );
     describe_counter!(
         CURSORS_LOST,
-        "Cursors that a database server lost, and that were opened again."
+        "Questions that a database server lost, and that were asked again."
+    );
+    describe_counter!(
+        PRIMARY_ASKED,
+        "Times at which the primary was asked instead of a member that did not answer."
     );
     describe_counter!(MESSAGES, "Messages in finished exports.");
     describe_counter!(FILES, "Files in finished exports.");
@@ -199,9 +205,14 @@ pub fn store_retried(store: &'static str, operation: &'static str) {
     counter!(STORE_RETRIES, "store" => store, "operation" => operation).increment(1);
 }
 
-/// A cursor was lost and is opened again.
-pub fn cursor_lost() {
+/// A question was lost and is asked again.
+pub fn question_lost() {
     counter!(CURSORS_LOST).increment(1);
+}
+
+/// A member did not answer, and the primary is asked from now on.
+pub fn primary_asked() {
+    counter!(PRIMARY_ASKED).increment(1);
 }
 
 /// An attempt at a job ended; `outcome` is a name of a closed set.

@@ -20,7 +20,7 @@ pub struct GridFsFiles(MongoDatabase);
 impl GridFsFiles {
     /// Reads the files of a database that is connected.
     pub fn new(database: MongoDatabase) -> Self {
-        Self(database)
+        Self(database.persistent())
     }
 
     /// Starts reading a file at a byte.
@@ -57,16 +57,19 @@ impl Chunks for GridFsFiles {
             .sort(doc! {"files_id": 1, "n": 1})
             .projection(doc! {"_id": 0, "n": 1})
             .build();
-        let chunks = self.0.relaxed(&format!("{bucket}.chunks"));
-        Handle::current().block_on(
-            self.0
-                .each(&chunks, doc! {"files_id": id}, options, |chunk| {
-                    let n = Doc::new(chunk)
-                        .ok()
-                        .and_then(|chunk| chunk.get("n")?.integer());
-                    n.is_none_or(&mut *visit)
-                }),
-        )
+        // Of the primary, as the chunks themselves: a member that lags behind has not all of a new file, which would then
+        // be called damaged.
+        let chunks = self.0.current(&format!("{bucket}.chunks"));
+        let number = |chunk: &[u8]| Doc::new(chunk).ok()?.get("n")?.integer();
+        let rest = |last: Option<&[u8]>| {
+            let mut filter = doc! {"files_id": id};
+            if let Some(last) = last {
+                filter.insert("n", doc! {"$gt": number(last)?});
+            }
+            Some(filter)
+        };
+        let visit = |chunk: &[u8]| number(chunk).is_none_or(&mut *visit);
+        Handle::current().block_on(self.0.each_of_rest(&chunks, options, rest, visit))
     }
 
     fn chunk(&self, bucket: &str, id: &str, n: i64) -> Result<Option<Vec<u8>>, StoreError> {

@@ -11,7 +11,7 @@ use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -25,9 +25,10 @@ use crate::config::{Log, LogFormat, read_address};
 use crate::export::report::hex;
 use crate::network::Uri;
 use crate::store::RoomId;
-use crate::store::mongo::fetch::FetchProgress;
+use crate::store::mongo::fetch::{self, FetchProgress, Kept};
 use crate::store::sqlite::{ImportOutcome, ImportProgress, ImportStep};
 use crate::telemetry::start_log;
+use crate::words;
 
 #[derive(Args)]
 pub(super) struct ImportOptions {
@@ -42,6 +43,9 @@ pub(super) struct ImportOptions {
     /// Of a live database only this room, by id or name; can be said again for others.
     #[arg(long, value_name = "ROOM")]
     room: Vec<String>,
+    /// Of a live database, copy everything again, also what an interrupted import has copied.
+    #[arg(long)]
+    fresh: bool,
     #[command(flatten)]
     workspace: WorkspaceOption,
 }
@@ -92,10 +96,17 @@ pub(super) async fn run(app: App, options: ImportOptions) -> anyhow::Result<Exit
         From::Dump(_) if !options.room.is_empty() => {
             bail!("--room chooses rooms of a live database; of a dump all are imported")
         }
+        From::Dump(_) if options.fresh => {
+            bail!("--fresh is for the copy of a live database; a dump is read as it is")
+        }
         From::Dump(dump) => (dump, None),
         From::Live(uri) => {
             let rooms = chosen(&app, &uri, &options).await?;
             let copy = copy_of(&uri, &rooms, &workspace);
+            if options.fresh && copy.exists() {
+                remove(&copy)?;
+            }
+            tell_kept(&copy);
             fetch(&app, &uri, &options, &rooms, &copy).await?;
             (copy, Some(uri))
         }
@@ -128,10 +139,33 @@ pub(super) async fn run(app: App, options: ImportOptions) -> anyhow::Result<Exit
         );
     }
     if uri.is_some() {
-        fs::remove_dir_all(&dump)
-            .with_context(|| format!("the copy {} cannot be removed", dump.display()))?;
+        remove(&dump)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn remove(copy: &Path) -> anyhow::Result<()> {
+    fs::remove_dir_all(copy)
+        .with_context(|| format!("the copy {} cannot be removed", copy.display()))
+}
+
+/// Says what an earlier import has copied that may be old by now.
+fn tell_kept(copy: &Path) {
+    let (what, at, more) = match fetch::kept(copy) {
+        Some(Kept::All(at)) => ("everything", at, ""),
+        Some(Kept::Messages(at)) => (
+            "messages",
+            at,
+            "; users, rooms and all else that changes are copied again",
+        ),
+        None => return,
+    };
+    let at = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let at = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    eprintln!(
+        "an earlier import goes on: {what} copied until {} is kept as it was then{more}; --fresh copies all again",
+        words::instant(at)
+    );
 }
 
 /// The ids of the rooms that are named.

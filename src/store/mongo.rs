@@ -1,33 +1,36 @@
 //! A live Rocket.Chat database, read with the official driver.
 //!
-//! Responsible for the connection: which server answers, how long it may take, and that neither errors nor logs carry the
-//! password of the address. What is asked is in the files below; no value of others is ever part of a query but as a text.
+//! Responsible for the connection: which server answers, how long it may take, what is asked again, and that neither errors
+//! nor logs carry the secrets of the address. What is asked is in the files below; no value of others is ever part of a query but as a text.
 
 mod brief;
 pub(crate) mod directory;
 pub mod fetch;
 mod messages;
 mod source;
+mod tries;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bson::{Bson, Document, RawDocumentBuf, Timestamp, doc};
 use futures_util::{StreamExt, TryStreamExt};
+use mongodb::action::Find;
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{
-    ClientOptions, CollectionOptions, ConnectionString, DatabaseOptions, FindOptions,
-    ReadPreference, SelectionCriteria, WriteConcern,
+    ClientOptions, CollectionOptions, ConnectionString, DatabaseOptions, FindOneOptions,
+    FindOptions, ReadPreference, SelectionCriteria, WriteConcern,
 };
 use mongodb::{Client, ClientSession, Collection, Database};
 use transcript::bson::Doc;
 
 pub use self::directory::MongoDirectory;
 pub use self::source::MongoSource;
+use self::tries::{Lost, Tries};
 use super::directory::setting_value;
 use super::{RawDoc, StoreError};
 use crate::clock::Clock;
@@ -42,6 +45,14 @@ const SELECT: Duration = Duration::from_secs(20);
 /// For one answer, however busy the server is, unless the address says `socketTimeoutMS`. The driver itself waits for ever
 /// for a server that says nothing.
 const ANSWER: Duration = Duration::from_mins(1);
+/// How long questions are asked again for which an export waits.
+const PERSIST: Duration = Duration::from_mins(3);
+/// The same for those that walk through a whole room, whose answer may take long by itself.
+const PERSIST_WALKING: Duration = Duration::from_mins(30);
+/// How many times as long as before an answer to such a question is waited for when there was none.
+const LONGER: u32 = 4;
+/// So long the primary is asked for everything when another member has not answered.
+const PRIMARY_FOR: Duration = Duration::from_mins(10);
 /// Name of this program in the server's log and in its list of operations.
 const APP_NAME: &str = "export-room";
 /// The server's numbers for what went wrong (<https://www.mongodb.com/docs/manual/reference/error-codes/>).
@@ -120,6 +131,12 @@ pub struct MongoDatabase {
     seen: Arc<Mutex<Option<Timestamp>>>,
     /// When that was, in milliseconds.
     looked_at: Arc<AtomicI64>,
+    /// Until when the primary is asked for everything.
+    primary_until: Arc<Mutex<Option<Instant>>>,
+    /// Whether the address wants secondaries and nothing else.
+    never_primary: bool,
+    /// How long questions are asked again that change nothing.
+    persist: Duration,
 }
 
 impl fmt::Debug for MongoDatabase {
@@ -161,6 +178,10 @@ impl MongoDatabase {
             }
             .into()
         });
+        let never_primary = matches!(
+            relaxed,
+            SelectionCriteria::ReadPreference(ReadPreference::Secondary { .. })
+        );
         let client = Client::with_options(options).map_err(strange)?;
         let database = |criteria: SelectionCriteria| {
             let options = DatabaseOptions::builder()
@@ -182,6 +203,9 @@ impl MongoDatabase {
             client: client.clone(),
             seen: Arc::default(),
             looked_at: Arc::new(AtomicI64::new(i64::MAX)),
+            primary_until: Arc::default(),
+            never_primary,
+            persist: Duration::ZERO,
         };
         for collection in ["rocketchat_room", "rocketchat_settings"] {
             let found = connected.one(collection, doc! {}).await?;
@@ -197,6 +221,15 @@ impl MongoDatabase {
     /// The address, without its password.
     pub fn describe(&self) -> String {
         self.uri.to_string()
+    }
+
+    /// The same database for what an export waits for: look-ups survive elections and restarts as reads of messages do.
+    /// Without it they fail after what the driver does by itself, so that a request is answered soon.
+    pub(crate) fn persistent(&self) -> Self {
+        Self {
+            persist: PERSIST,
+            ..self.clone()
+        }
     }
 
     /// How much of the server reads of messages may take.
@@ -239,18 +272,46 @@ impl MongoDatabase {
     }
 
     /// A session whose reads wait for what was looked for; `None` where nothing was, or the server is alone.
-    pub(crate) async fn session(&self) -> Result<Option<ClientSession>, StoreError> {
+    pub(crate) async fn session(&self) -> Result<Option<ClientSession>, Error> {
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(seen) = seen else { return Ok(None) };
-        let question = self.client.start_session().causal_consistency(true);
-        let mut session = self.ask("session", async { question.await }).await?;
+        let mut session = self.client.start_session().causal_consistency(true).await?;
         session.advance_operation_time(seen);
         Ok(Some(session))
     }
 
-    /// A collection, read from whichever member the address prefers.
+    /// A collection, read from whichever member the address prefers; for a while from the primary, when another member has
+    /// not answered: one that lags behind for longer than an answer may take would never do.
     pub(crate) fn relaxed(&self, name: &str) -> Collection<RawDocumentBuf> {
-        self.relaxed.collection(name)
+        let until = *self.primary_until();
+        match until {
+            Some(until) if Instant::now() < until => self.current(name),
+            _ => self.relaxed.collection(name),
+        }
+    }
+
+    fn primary_until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        let until = &self.primary_until;
+        until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A member has not answered: from now on the primary is asked.
+    fn prefer_primary(&self, collection: &str) {
+        if self.never_primary {
+            return;
+        }
+        let now = Instant::now();
+        let mut until = self.primary_until();
+        let is_news = until.is_none_or(|until| until <= now);
+        *until = Some(now + PRIMARY_FOR);
+        if is_news {
+            crate::telemetry::primary_asked();
+            tracing::warn!(
+                collection,
+                minutes = PRIMARY_FOR.as_secs() / 60,
+                "a member of the replica set does not answer; the primary is asked for a while"
+            );
+        }
     }
 
     /// A collection, read from the primary while there is one; writes always go there.
@@ -304,15 +365,98 @@ impl MongoDatabase {
         }
     }
 
+    /// The same for a question that changes nothing: it is asked again while that may help, see
+    /// [`MongoDatabase::persistent`].
+    pub(crate) async fn read<T, F>(
+        &self,
+        what: &str,
+        question: impl Fn() -> F + Send,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, Error>> + Send,
+    {
+        self.read_within(what, Tries::during(self.persist), 1, question)
+            .await
+    }
+
+    /// The same for a question that walks through a whole room: where there was no answer, a longer time is given for it.
+    pub(crate) async fn walk<T, F>(
+        &self,
+        what: &str,
+        question: impl Fn() -> F + Send,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, Error>> + Send,
+    {
+        let persist = if self.persist.is_zero() {
+            self.persist
+        } else {
+            PERSIST_WALKING
+        };
+        self.read_within(what, Tries::during(persist), LONGER, question)
+            .await
+    }
+
+    async fn read_within<T, F>(
+        &self,
+        what: &str,
+        mut tries: Tries,
+        longer: u32,
+        question: impl Fn() -> F + Send,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, Error>> + Send,
+    {
+        let mut patience = self.patience;
+        loop {
+            let lost = match tokio::time::timeout(patience, question()).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => Lost::of(self, what, &error),
+                Err(_) => {
+                    patience = patience.saturating_mul(longer);
+                    Lost::silent(self, what)
+                }
+            };
+            if self.persist.is_zero() {
+                return Err(lost.error);
+            }
+            let wait = tries.lost(what, lost)?;
+            tokio::time::sleep(wait).await;
+        }
+    }
+
     /// The first document that matches, from the primary while there is one.
     pub(crate) async fn one(
         &self,
         collection: &str,
         filter: Document,
     ) -> Result<Option<RawDoc>, StoreError> {
-        let question = self.current(collection);
-        let question = question.find_one(filter);
-        let found = self.ask(collection, async { question.await }).await?;
+        let documents = &self.current(collection);
+        let filter = &filter;
+        let question = || async move { documents.find_one(filter.clone()).await };
+        let found = self.read(collection, question).await?;
+        Ok(found.map(|doc| RawDoc(doc.into_bytes())))
+    }
+
+    /// The first document that matches in an order, from whichever member the address prefers.
+    pub(crate) async fn first(
+        &self,
+        collection: &str,
+        filter: Document,
+        options: FindOneOptions,
+    ) -> Result<Option<RawDoc>, StoreError> {
+        let (filter, options) = (&filter, &options);
+        let question = || async move {
+            let documents = self.relaxed(collection);
+            let question = documents
+                .find_one(filter.clone())
+                .with_options(options.clone());
+            match &mut self.session().await? {
+                Some(session) => question.session(session).await,
+                None => question.await,
+            }
+        };
+        let found = self.read(collection, question).await?;
         Ok(found.map(|doc| RawDoc(doc.into_bytes())))
     }
 
@@ -326,28 +470,80 @@ impl MongoDatabase {
     }
 
     /// Calls `visit` with every document that is found, until it answers `false`; documents are small and asked for in
-    /// batches.
+    /// batches. What is lost before the first of them came is asked again.
     pub(crate) async fn each(
         &self,
         collection: &Collection<RawDocumentBuf>,
         filter: Document,
         options: FindOptions,
+        visit: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        let rest = |last: Option<&[u8]>| last.is_none().then(|| filter.clone());
+        self.each_of_rest(collection, options, rest, visit).await
+    }
+
+    /// The same where `rest` tells, by the last document that was visited, the filter of those that were not.
+    pub(crate) async fn each_of_rest(
+        &self,
+        collection: &Collection<RawDocumentBuf>,
+        options: FindOptions,
+        rest: impl Fn(Option<&[u8]>) -> Option<Document>,
         mut visit: impl FnMut(&[u8]) -> bool,
     ) -> Result<(), StoreError> {
-        let name = collection.name();
-        let question = collection.find(filter).with_options(options);
-        let mut cursor = self.ask(name, async { question.batch().await }).await?;
-        while let Some(batch) = self
-            .ask(name, async { cursor.next().await.transpose() })
-            .await?
+        let mut last: Option<Vec<u8>> = None;
+        let mut tries = Tries::during(self.persist);
+        let mut filter = rest(None);
+        while let Some(asked) = filter {
+            let question = collection.find(asked).with_options(options.clone());
+            let before = last.clone();
+            let Err(lost) = self
+                .visit_all(question, collection.name(), &mut last, &mut visit)
+                .await
+            else {
+                return Ok(());
+            };
+            if last != before {
+                tries = Tries::during(self.persist);
+            }
+            filter = rest(last.as_deref());
+            if self.persist.is_zero() || filter.is_none() {
+                return Err(lost.error);
+            }
+            let wait = tries.lost(collection.name(), lost)?;
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
+
+    async fn visit_all(
+        &self,
+        question: Find<'_, RawDocumentBuf>,
+        name: &str,
+        last: &mut Option<Vec<u8>>,
+        visit: &mut impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), Lost> {
+        let lost = |error: &Error| Lost::of(self, name, error);
+        let silent = |_| Lost::silent(self, name);
+        let opened = async { question.batch().await };
+        let mut cursor = tokio::time::timeout(self.patience, opened)
+            .await
+            .map_err(silent)?
+            .map_err(|error| lost(&error))?;
+        while let Some(batch) = tokio::time::timeout(self.patience, cursor.next())
+            .await
+            .map_err(silent)?
         {
-            for doc in batch
-                .doc_slices()
-                .map_err(|error| self.failed(name, &error))?
-            {
-                if !visit(document(doc).map_err(|reason| odd(name, &reason))?) {
+            let batch = batch.map_err(|error| lost(&error))?;
+            let mut newest = None;
+            for doc in batch.doc_slices().map_err(|error| lost(&error))? {
+                let doc = document(doc).map_err(|reason| odd(name, &reason))?;
+                if !visit(doc) {
                     return Ok(());
                 }
+                newest = Some(doc);
+            }
+            if let Some(newest) = newest {
+                *last = Some(newest.to_vec());
             }
         }
         Ok(())
@@ -391,26 +587,28 @@ impl MongoDatabase {
         collection: &str,
         filter: Document,
     ) -> Result<u64, StoreError> {
-        let mut session = self.session().await?;
-        let collection_of = self.relaxed(collection);
-        let mut question = collection_of.count_documents(filter);
-        if let Some(session) = &mut session {
-            question = question.session(session);
-        }
-        self.ask(collection, async { question.await }).await
+        let filter = &filter;
+        self.walk(collection, || async move {
+            let documents = self.relaxed(collection);
+            let question = documents.count_documents(filter.clone());
+            match &mut self.session().await? {
+                Some(session) => question.session(session).await,
+                None => question.await,
+            }
+        })
+        .await
     }
 
     /// The groups that an aggregation makes; for those that make few.
     pub(crate) async fn groups(
         &self,
         collection: &str,
-        stages: impl IntoIterator<Item = Document>,
+        stages: &[Document],
     ) -> Result<Vec<Document>, StoreError> {
-        let mut session = self.session().await?;
-        let question = self.relaxed(collection);
-        let question = question.aggregate(stages);
-        self.ask(collection, async {
-            match &mut session {
+        self.walk(collection, || async move {
+            let documents = self.relaxed(collection);
+            let question = documents.aggregate(stages.iter().cloned());
+            match &mut self.session().await? {
                 Some(session) => {
                     let mut cursor = question.session(&mut *session).await?;
                     cursor.stream(session).try_collect().await

@@ -4,11 +4,18 @@
 //! Each collection is read in the order of its ids, so that a copy that was interrupted goes on behind the last document
 //! that is whole; a lost cursor does so at once. A collection gets its name when it is complete. Ids of different types
 //! are asked for one type after the other, because a server compares only those of one type.
+//!
+//! Of chosen rooms everything is asked for by what an index has: messages by room and instant, as exports read them, the
+//! other documents by room without an order, contents by file.
+//!
+//! A copy that goes on keeps what is large: messages, and contents of files, which never change. The rest is copied again,
+//! since it may have changed, until the copy is complete; then nothing of it is touched, so that its import can go on.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::SystemTime;
 
 use bson::{Bson, Document, doc};
 use futures_util::StreamExt;
@@ -16,10 +23,11 @@ use mongodb::options::FindOptions;
 use tokio_util::sync::CancellationToken;
 use transcript::bson::Doc;
 
-use super::{MongoDatabase, document, is_passing, odd};
+use super::tries::{Lost, Tries};
+use super::{MongoDatabase, MongoSource, document, odd};
 use crate::store::dump::check;
-use crate::store::{RoomId, StoreError};
-use crate::words::chain;
+use crate::store::order::{MessageKey, NO_TS};
+use crate::store::{MessageQuery, MessageSource, RoomId, Selection, StoreError, Window};
 
 /// What exports can need: collection, and the field that says of which room a document is, when it is of one.
 const COLLECTIONS: [(&str, Option<&str>); 17] = [
@@ -41,23 +49,44 @@ const COLLECTIONS: [(&str, Option<&str>); 17] = [
     ("rocketchat_uploads", Some("rid")),
     ("users", None),
 ];
-/// The contents of uploads: with all rooms, all of them; else those of the uploads that were copied.
-const CONTENTS: [(&str, &str); 2] = [
-    ("rocketchat_uploads.files", "_id"),
-    ("rocketchat_uploads.chunks", "files_id"),
-];
+const MESSAGES: &str = "rocketchat_message";
 const UPLOADS: &str = "rocketchat_uploads";
+/// The contents of uploads, which come last: with all rooms, all of them; else those of the uploads that were copied.
+const FILES: &str = "rocketchat_uploads.files";
+const CHUNKS: &str = "rocketchat_uploads.chunks";
 /// Uploads whose contents are asked for together.
 const TOGETHER: usize = 100;
-/// Types of ids, as queries name them: those of Rocket.Chat, those of drivers, and the rest, which hardly exists.
-const TYPES: [Option<&str>; 3] = [Some("string"), Some("objectId"), None];
+/// Types of ids, as queries name them: those of Rocket.Chat, those of drivers, and the rest, which hardly exists. All of
+/// them are named, because no index finds what is not of a type.
+const TYPES: [&[&str]; 3] = [
+    &["string"],
+    &["objectId"],
+    &[
+        "minKey",
+        "undefined",
+        "null",
+        "double",
+        "int",
+        "long",
+        "decimal",
+        "symbol",
+        "object",
+        "array",
+        "binData",
+        "bool",
+        "date",
+        "timestamp",
+        "regex",
+        "dbPointer",
+        "javascript",
+        "javascriptWithScope",
+        "maxKey",
+    ],
+];
+/// Which of them are read again as a whole when a copy goes on.
+const REST: usize = 2;
 /// A length that no document has: 16 MiB, and what the server adds.
 const LARGEST: usize = (16 << 20) + (16 << 10);
-/// A copy that was lost is tried again for so long without anything new.
-const GIVE_UP: Duration = Duration::from_mins(3);
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
 /// How far a copy is.
 #[derive(Clone, Copy, Debug)]
 pub struct FetchProgress<'a> {
@@ -67,6 +96,15 @@ pub struct FetchProgress<'a> {
     pub done: u64,
     /// About how many there are.
     pub total: u64,
+}
+
+/// What an earlier import has copied and this one keeps as it was then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Everything: the copy was complete.
+    All(SystemTime),
+    /// The messages, as far as they had come.
+    Messages(SystemTime),
 }
 
 /// A copy in the making.
@@ -81,24 +119,42 @@ pub struct Fetch<'a> {
     pub cancel: &'a CancellationToken,
 }
 
+/// What of a copy there is that the next one keeps.
+pub fn kept(directory: &Path) -> Option<Kept> {
+    let changed = |path: &Path| {
+        let found = fs::metadata(path).ok().filter(|found| found.len() > 0)?;
+        found.modified().ok()
+    };
+    let messages = named(directory, MESSAGES);
+    let chunks = named(directory, CHUNKS);
+    // It may well be empty.
+    if let Ok(complete) = fs::metadata(chunks) {
+        return complete.modified().ok().map(Kept::All);
+    }
+    let messages = changed(&messages).or_else(|| changed(&part_of(&messages)));
+    messages.map(Kept::Messages)
+}
+
 impl Fetch<'_> {
     /// Copies. What is complete already is not copied again.
     pub async fn run(
         &self,
         progress: &mut (dyn FnMut(FetchProgress<'_>) + Send),
     ) -> Result<(), StoreError> {
-        fs::create_dir_all(self.directory).map_err(StoreError::io("create", self.directory))?;
+        if named(self.directory, CHUNKS).exists() {
+            return Ok(());
+        }
+        private_directory(self.directory)?;
         let ids: Vec<&str> = self.rooms.iter().map(|room| room.0.as_str()).collect();
         let mut done = 0;
         let mut total = 0;
-        let whole = CONTENTS.map(|(name, _)| (name, None));
-        for (collection, _) in COLLECTIONS.into_iter().chain(whole) {
-            let documents = self.database.relaxed(collection);
-            let question = documents.estimated_document_count();
-            total += self
-                .database
-                .ask(collection, async { question.await })
-                .await?;
+        let names = COLLECTIONS.map(|(name, _)| name);
+        for collection in names.into_iter().chain([FILES, CHUNKS]) {
+            let about = || async move {
+                let documents = self.database.relaxed(collection);
+                documents.estimated_document_count().await
+            };
+            total += self.database.read(collection, about).await?;
         }
         let mut tell = |collection: &str, new: u64| {
             done += new;
@@ -109,107 +165,159 @@ impl Fetch<'_> {
             });
         };
         for (collection, room) in COLLECTIONS {
-            let filter = match room {
-                Some(field) if !ids.is_empty() => doc! {field: {"$in": &ids}},
-                _ => doc! {},
-            };
-            let Some(mut copy) = self.begin(collection)? else {
+            let complete = named(self.directory, collection);
+            if collection == MESSAGES && complete.exists() {
                 continue;
-            };
-            self.copy(&mut copy, &filter, true, &mut tell).await?;
+            }
+            let mut copy = Copy::open(collection, complete)?;
+            match room {
+                _ if collection == MESSAGES && !ids.is_empty() => {
+                    self.copy_rooms(&mut copy, &mut tell).await?;
+                }
+                Some(field) if !ids.is_empty() => {
+                    copy.restart(0)?;
+                    let filter = doc! {field: {"$in": &ids}};
+                    self.copy_all(&mut copy, &filter, None, &mut tell).await?;
+                }
+                _ => {
+                    if collection != MESSAGES {
+                        copy.restart(0)?;
+                    }
+                    self.copy_by_id(&mut copy, &mut tell).await?;
+                }
+            }
             copy.complete()?;
         }
-        for (collection, field) in CONTENTS {
-            let Some(mut copy) = self.begin(collection)? else {
-                continue;
-            };
+        for (collection, field, order) in [
+            (FILES, "_id", None),
+            (CHUNKS, "files_id", Some(doc! {"files_id": 1, "n": 1})),
+        ] {
+            let mut copy = Copy::open(collection, named(self.directory, collection))?;
             if ids.is_empty() {
-                self.copy(&mut copy, &doc! {}, true, &mut tell).await?;
+                if collection != CHUNKS {
+                    copy.restart(0)?;
+                }
+                self.copy_by_id(&mut copy, &mut tell).await?;
             } else {
                 // Of chosen rooms they are few: begun again when they were interrupted.
                 copy.restart(0)?;
-                let mut uploads = Reading::open(&named(self.directory, UPLOADS))?;
-                loop {
-                    let mut some = Vec::new();
-                    while some.len() < TOGETHER
-                        && let Some(upload) = uploads.next()?
-                    {
-                        let id = Doc::new(upload).ok().and_then(|doc| doc.text("_id"));
-                        some.extend(id.map(|id| id.to_str().into_owned()));
-                    }
-                    if some.is_empty() {
-                        break;
-                    }
-                    let filter = doc! {field: {"$in": some}};
-                    self.copy(&mut copy, &filter, false, &mut tell).await?;
-                }
+                self.copy_contents(&mut copy, field, order.as_ref(), &mut tell)
+                    .await?;
             }
             copy.complete()?;
         }
         Ok(())
     }
 
-    /// Opens the copy of a collection; `None` when it is complete.
-    fn begin(&self, collection: &'static str) -> Result<Option<Copy>, StoreError> {
-        let complete = named(self.directory, collection);
-        if complete.exists() {
-            return Ok(None);
+    /// Copies the contents of the uploads that were copied, a few files at a time.
+    async fn copy_contents(
+        &self,
+        copy: &mut Copy,
+        field: &str,
+        order: Option<&Document>,
+        tell: &mut (dyn FnMut(&str, u64) + Send),
+    ) -> Result<(), StoreError> {
+        let mut uploads = Reading::open(&named(self.directory, UPLOADS))?;
+        loop {
+            let mut some = Vec::new();
+            while some.len() < TOGETHER
+                && let Some(upload) = uploads.next()?
+            {
+                let id = Doc::new(upload).ok().and_then(|doc| doc.text("_id"));
+                some.extend(id.map(|id| id.to_str().into_owned()));
+            }
+            if some.is_empty() {
+                return Ok(());
+            }
+            let filter = doc! {field: {"$in": some}};
+            self.copy_all(copy, &filter, order, tell).await?;
         }
-        Ok(Some(Copy::open(collection, complete)?))
     }
 
-    /// Copies what a filter finds, behind what is there already when `from_last`.
-    async fn copy(
+    /// Copies the messages of the chosen rooms, behind what is there already.
+    async fn copy_rooms(
+        &self,
+        copy: &mut Copy,
+        tell: &mut (dyn FnMut(&str, u64) + Send),
+    ) -> Result<(), StoreError> {
+        let source = MongoSource::new(self.database.clone());
+        let last = copy.last_message()?;
+        tell(copy.collection, copy.found);
+        let reached = |room: &RoomId| last.as_ref().is_some_and(|(last, _)| *last == room.0);
+        let first = self.rooms.iter().position(reached).unwrap_or(0);
+        for room in &self.rooms[first..] {
+            let from = match &last {
+                Some((_, from)) if reached(room) => *from,
+                _ => None,
+            };
+            let query = MessageQuery {
+                room: room.clone(),
+                window: Window { from, to: None },
+                selection: Selection::All,
+            };
+            let mut messages = source.messages(&query).await?;
+            while let Some(batch) = messages.next_batch().await? {
+                let mut new = 0;
+                for message in batch.docs() {
+                    copy.push(message)?;
+                    new += 1;
+                }
+                tell(copy.collection, new);
+                check(self.cancel)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies what a filter finds; what is lost on the way is asked for from the beginning.
+    async fn copy_all(
         &self,
         copy: &mut Copy,
         filter: &Document,
-        from_last: bool,
+        order: Option<&Document>,
         tell: &mut (dyn FnMut(&str, u64) + Send),
     ) -> Result<(), StoreError> {
-        let mut last = if from_last { copy.last()? } else { None };
+        let begin = copy.bytes;
+        let mut tries = Tries::default();
+        while let Err(lost) = self.read(copy, filter.clone(), order.cloned(), tell).await {
+            let wait = tries.lost(copy.collection, lost)?;
+            copy.restart(begin)?;
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
+
+    /// Copies a whole collection in the order of its ids, behind what is there already.
+    async fn copy_by_id(
+        &self,
+        copy: &mut Copy,
+        tell: &mut (dyn FnMut(&str, u64) + Send),
+    ) -> Result<(), StoreError> {
+        let mut last = copy.last()?;
         tell(copy.collection, copy.found);
-        copy.found = 0;
         let reached = last.as_ref().map_or(0, type_of);
-        for (number, kind) in TYPES.into_iter().enumerate().skip(reached) {
-            let mut tries = 0;
-            let mut since: Option<Instant> = None;
+        for (number, types) in TYPES.into_iter().enumerate().skip(reached) {
+            let mut tries = Tries::default();
+            let begin = copy.bytes;
             loop {
                 let rest = last.as_ref().filter(|last| type_of(last) == number);
-                let of_type = match (kind, rest) {
-                    (Some(_), Some(last)) => doc! {"_id": {"$gt": last}},
-                    (Some(kind), None) => doc! {"_id": {"$type": kind}},
-                    (None, _) => doc! {"_id": {"$not": {"$type": ["string", "objectId"]}}},
+                let filter = match rest {
+                    Some(last) if number != REST => doc! {"_id": {"$gt": last}},
+                    _ => doc! {"_id": {"$type": types}},
                 };
-                if kind.is_none() {
-                    copy.restart_rest()?;
+                if number == REST {
+                    copy.restart(begin)?;
                 }
-                let filter = doc! {"$and": [filter.clone(), of_type]};
                 let before = copy.bytes;
-                let outcome = self.read(copy, filter, tell).await;
+                let outcome = self.read(copy, filter, Some(doc! {"_id": 1}), tell).await;
                 if copy.bytes > before {
-                    (tries, since) = (0, None);
+                    tries = Tries::default();
                     last = copy.newest.clone();
                 }
-                match outcome {
-                    Ok(()) => break,
-                    Err(Broken { error, passing }) => {
-                        let since = *since.get_or_insert_with(Instant::now);
-                        if !passing || since.elapsed() > GIVE_UP {
-                            return Err(error);
-                        }
-                        tries += 1;
-                        let told = chain(&error);
-                        tracing::warn!(
-                            attempt = tries,
-                            error = told,
-                            "a lost cursor is opened again"
-                        );
-                        let wait = FIRST_WAIT.saturating_mul(1 << tries.min(16));
-                        tokio::time::sleep(wait.min(LONGEST_WAIT)).await;
-                    }
-                }
+                let Err(lost) = outcome else { break };
+                let wait = tries.lost(copy.collection, lost)?;
+                tokio::time::sleep(wait).await;
             }
-            copy.end_type()?;
         }
         Ok(())
     }
@@ -218,48 +326,43 @@ impl Fetch<'_> {
         &self,
         copy: &mut Copy,
         filter: Document,
+        order: Option<Document>,
         tell: &mut (dyn FnMut(&str, u64) + Send),
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Lost> {
         let database = self.database;
-        let broken = |error: &mongodb::error::Error| Broken {
-            passing: is_passing(error),
-            error: database.failed(copy.collection, error),
-        };
-        let silent = || Broken {
-            passing: true,
-            error: database.silent(copy.collection),
-        };
+        let collection = copy.collection;
+        let lost = |error: &mongodb::error::Error| Lost::of(database, collection, error);
+        let silent = |_| Lost::silent(database, collection);
         let load = database.load();
         let options = FindOptions::builder()
-            .sort(doc! {"_id": 1})
+            .sort(order)
             .batch_size(load.batch)
             .build();
-        let documents = database.relaxed(copy.collection);
+        let documents = database.relaxed(collection);
         let opening = documents.find(filter).with_options(options);
         let patience = database.patience();
         let mut cursor = tokio::time::timeout(patience, async { opening.batch().await })
             .await
-            .map_err(|_| silent())?
-            .map_err(|error| broken(&error))?;
+            .map_err(silent)?
+            .map_err(|error| lost(&error))?;
         while let Some(reply) = tokio::time::timeout(patience, cursor.next())
             .await
-            .map_err(|_| silent())?
+            .map_err(silent)?
         {
-            let reply = reply.map_err(|error| broken(&error))?;
-            let docs = reply.doc_slices().map_err(|error| broken(&error))?;
+            let reply = reply.map_err(|error| lost(&error))?;
+            let docs = reply.doc_slices().map_err(|error| lost(&error))?;
             let mut new = 0;
             let mut newest = None;
             for doc in docs {
-                let doc = document(doc).map_err(|reason| odd(copy.collection, &reason))?;
-                copy.out.write_all(doc).map_err(copy.failed())?;
-                copy.bytes += doc.len() as u64;
+                let doc = document(doc).map_err(|reason| odd(collection, &reason))?;
+                copy.push(doc)?;
                 new += 1;
                 newest = Some(doc);
             }
             if let Some(doc) = newest {
                 copy.newest = id_of(doc);
             }
-            tell(copy.collection, new);
+            tell(collection, new);
             check(self.cancel)?;
             if !load.pause.is_zero() {
                 tokio::time::sleep(load.pause).await;
@@ -269,19 +372,16 @@ impl Fetch<'_> {
     }
 }
 
-/// Why a cursor came to nothing.
-struct Broken {
-    error: StoreError,
-    passing: bool,
-}
-
-impl From<StoreError> for Broken {
-    fn from(error: StoreError) -> Self {
-        Self {
-            error,
-            passing: false,
-        }
-    }
+/// Makes a directory that is its owner's alone: what it holds has the users' passwords, as digests, and their tokens.
+fn private_directory(directory: &Path) -> Result<(), StoreError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(StoreError::io("create", directory))?;
+    // One that was there may be of an earlier version.
+    fs::set_permissions(directory, Permissions::from_mode(0o700))
+        .map_err(StoreError::io("write", directory))
 }
 
 /// Which of [`TYPES`] an id has.
@@ -289,7 +389,7 @@ fn type_of(id: &Bson) -> usize {
     match id {
         Bson::String(_) => 0,
         Bson::ObjectId(_) => 1,
-        _ => 2,
+        _ => REST,
     }
 }
 
@@ -303,6 +403,11 @@ fn named(directory: &Path, collection: &str) -> PathBuf {
     directory.join(format!("{collection}.bson"))
 }
 
+/// Where a collection is while it is not complete.
+fn part_of(complete: &Path) -> PathBuf {
+    complete.with_extension("bson.part")
+}
+
 /// A collection that is being copied.
 struct Copy {
     collection: &'static str,
@@ -313,14 +418,13 @@ struct Copy {
     /// Documents of an earlier copy that were taken over.
     found: u64,
     newest: Option<Bson>,
-    /// Where the ids that are neither texts nor the server's own begin.
-    rest: Option<u64>,
 }
 
 impl Copy {
     fn open(collection: &'static str, complete: PathBuf) -> Result<Self, StoreError> {
-        let part = complete.with_extension("bson.part");
+        let part = part_of(&complete);
         let file = OpenOptions::new()
+            .mode(0o600)
             .create(true)
             .truncate(false)
             .write(true)
@@ -335,13 +439,18 @@ impl Copy {
             bytes: 0,
             found: 0,
             newest: None,
-            rest: None,
         })
     }
 
     fn failed(&self) -> impl Fn(io::Error) -> StoreError + use<> {
         let part = self.part.clone();
         move |error| StoreError::io("write", part.clone())(error)
+    }
+
+    fn push(&mut self, doc: &[u8]) -> Result<(), StoreError> {
+        self.out.write_all(doc).map_err(self.failed())?;
+        self.bytes += doc.len() as u64;
+        Ok(())
     }
 
     /// Cuts the file, and goes on writing there.
@@ -362,7 +471,7 @@ impl Copy {
         while let Some(doc) = reading.next()? {
             let id = id_of(doc);
             // Those of other types are read again as a whole.
-            if id.as_ref().is_none_or(|id| type_of(id) == 2) {
+            if id.as_ref().is_none_or(|id| type_of(id) == REST) {
                 break;
             }
             found += 1;
@@ -375,17 +484,37 @@ impl Copy {
         Ok(last)
     }
 
-    /// Begins the ids of other types, or begins them again.
-    fn restart_rest(&mut self) -> Result<(), StoreError> {
-        let at = *self.rest.get_or_insert(self.bytes);
-        self.restart(at)
-    }
-
-    /// What comes now is of another type.
-    fn end_type(&mut self) -> Result<(), StoreError> {
-        self.out.flush().map_err(self.failed())?;
-        self.rest = None;
-        Ok(())
+    /// The room of the last message that an earlier copy has written whole, and the instant from which on that room's
+    /// messages are read again: of this millisecond some may not have come. `None` from the room's beginning.
+    fn last_message(&mut self) -> Result<Option<(String, Option<i64>)>, StoreError> {
+        let mut reading = Reading::open(&self.part)?;
+        let mut last: Option<(String, i64)> = None;
+        let (mut bytes, mut found) = (0, 0);
+        // Where the room and the millisecond begin: bytes and messages before them.
+        let (mut room, mut millisecond) = ((0, 0), (0, 0));
+        while let Some(doc) = reading.next()? {
+            let view = Doc::new(doc).unwrap_or(Doc::EMPTY);
+            let ts = MessageKey::read(view).ts;
+            let rid = view.text("rid").map(|rid| rid.to_str().into_owned());
+            let rid = rid.unwrap_or_default();
+            if last.as_ref().is_none_or(|(last, _)| *last != rid) {
+                room = (bytes, found);
+            }
+            if last.as_ref() != Some(&(rid.clone(), ts)) {
+                millisecond = (bytes, found);
+                last = Some((rid, ts));
+            }
+            bytes += doc.len() as u64;
+            found += 1;
+        }
+        let (place, (whole, found)) = match last {
+            Some((rid, NO_TS)) => (Some((rid, None)), room),
+            Some((rid, ts)) => (Some((rid, Some(ts))), millisecond),
+            None => (None, (0, 0)),
+        };
+        self.found = found;
+        self.restart(whole)?;
+        Ok(place)
     }
 
     /// Gives the collection its name.

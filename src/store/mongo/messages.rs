@@ -12,34 +12,24 @@
 //! not worth a question of its own for every room. Other windows, and rooms with internal timestamps, which do have
 //! instants, ask for those without a date first.
 
-use std::time::{Duration, Instant};
-
 use bson::oid::ObjectId;
 use bson::{Bson, DateTime, Document, RawDocumentBuf, Timestamp, doc};
 use futures_util::{Stream, StreamExt};
 use mongodb::Collection;
-use mongodb::options::FindOptions;
+use mongodb::options::{FindOneOptions, FindOptions};
 use mongodb::raw_batch_cursor::RawBatch;
-use rand::RngExt;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use transcript::bson::{Doc, Value};
 
-use super::{MongoDatabase, document, is_passing, odd};
+use super::tries::{Lost, Tries};
+use super::{MongoDatabase, document, odd};
 use crate::store::batches::{BatchSender, ReadEnd};
 use crate::store::order::{MessageKey, NO_TS, UniqueSorted, UniqueSorter, push_instant};
 use crate::store::{DocBatch, MessageQuery, RoomId, Selection, StoreError, Window};
 
 /// The collection of messages.
 pub(super) const COLLECTION: &str = "rocketchat_message";
-/// How often a lost cursor is opened again at one place: together with the waits between, longer than elections and
-/// restarts take.
-const ATTEMPTS: u32 = 14;
-/// No attempt at one place begins later than this after the first was lost, however long each of them took: a server that
-/// accepts everything and says nothing must not hold a job for hours.
-const GIVE_UP: Duration = Duration::from_mins(3);
-const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Bytes of one millisecond's messages that are held in memory; more goes to disk.
 const GROUP: usize = 4 << 20;
 /// Memory for sorting messages without a date, or a millisecond that does not fit.
@@ -47,7 +37,9 @@ const SORTER: usize = 2 << 20;
 /// Ids in one question for chosen messages.
 const CHOSEN: usize = 1000;
 /// Types that `ts` can have and that are no date, by their names in queries.
-const NO_DATES: [&str; 17] = [
+const NO_DATES: [&str; 19] = [
+    "array",
+    "undefined",
     "double",
     "string",
     "object",
@@ -110,12 +102,13 @@ pub(super) fn dated(query: &MessageQuery) -> Document {
 }
 
 /// The messages of a query's room, of whatever time, whose `ts` is no date. Two questions, so that each is answered by
-/// a few looks at the index: what is not there is `null` to a query, but has no type.
+/// a few looks at the index: what is not there is `null` to a query, but has no type. An array with a date in it is found
+/// as dated.
 pub(super) fn undated(query: &MessageQuery) -> [Document; 2] {
     let types: Vec<Bson> = NO_DATES.iter().map(|&name| name.into()).collect();
     [
         filter(query, doc! {"ts": {"$in": [null, []]}}),
-        filter(query, doc! {"ts": {"$type": types}}),
+        filter(query, doc! {"ts": {"$type": types, "$not": {"$type": "date"}}}),
     ]
 }
 
@@ -143,21 +136,14 @@ fn filter(query: &MessageQuery, ts: Document) -> Document {
 /// and the last message have dates, all have, and no more need be asked.
 pub(super) async fn may_have_undated(database: &MongoDatabase, room: &RoomId) -> bool {
     for order in [1, -1] {
-        let Ok(mut session) = database.session().await else {
-            return true;
-        };
-        let messages = database.relaxed(COLLECTION);
-        let mut question = messages
-            .find_one(doc! {"rid": &room.0})
+        let options = FindOneOptions::builder()
             .sort(doc! {"ts": order})
-            .projection(doc! {"_id": 0, "ts": 1});
-        if let Some(session) = &mut session {
-            question = question.session(session);
-        }
-        let found = database.ask(COLLECTION, async { question.await }).await;
-        match found {
+            .projection(doc! {"_id": 0, "ts": 1})
+            .build();
+        let filter = doc! {"rid": &room.0};
+        match database.first(COLLECTION, filter, options).await {
             Ok(None) => return false,
-            Ok(Some(message)) if date_of(message.as_bytes()).is_some() => {}
+            Ok(Some(message)) if date_of(&message.0).is_some() => {}
             // Who cannot be asked is asked more, by those who try again.
             Ok(Some(_)) | Err(_) => return true,
         }
@@ -167,21 +153,15 @@ pub(super) async fn may_have_undated(database: &MongoDatabase, room: &RoomId) ->
 
 /// Whether the room may have messages whose `ts` is an internal timestamp.
 async fn may_have_timestamps(database: &MongoDatabase, room: &RoomId) -> bool {
-    let Ok(mut session) = database.session().await else {
-        return true;
-    };
-    let messages = database.relaxed(COLLECTION);
     let least = Timestamp {
         time: 0,
         increment: 0,
     };
-    let mut question = messages
-        .find_one(doc! {"rid": &room.0, "ts": {"$gte": least}})
-        .projection(doc! {"_id": 0, "ts": 1});
-    if let Some(session) = &mut session {
-        question = question.session(session);
-    }
-    let found = database.ask(COLLECTION, async { question.await }).await;
+    let filter = doc! {"rid": &room.0, "ts": {"$gte": least}};
+    let options = FindOneOptions::builder()
+        .projection(doc! {"_id": 0, "ts": 1})
+        .build();
+    let found = database.first(COLLECTION, filter, options).await;
     // Who cannot be asked is asked more, by those who try again.
     !matches!(found, Ok(None))
 }
@@ -240,9 +220,6 @@ pub(super) fn read(
         let Some(lost) = lost else {
             break;
         };
-        if !lost.passing {
-            return Err(lost.error.into());
-        }
         // The millisecond that was being read is read once more, as a whole.
         if group.ts > from {
             from = group.ts;
@@ -250,7 +227,7 @@ pub(super) fn read(
         }
         group.forget();
         late.lost();
-        tries.wait(&handle, &query.room, lost.error, out)?;
+        wait(&handle, &mut tries, lost, out)?;
     }
     group.close(&mut undated, out)?;
     if let Some(undated) = &mut undated {
@@ -300,10 +277,7 @@ fn beginning(
                 return Ok((undated.finish()?, Some((replies, batch))));
             }
         };
-        if !lost.passing {
-            return Err(lost.error.into());
-        }
-        tries.wait(handle, &query.room, lost.error, out)?;
+        wait(handle, &mut tries, lost, out)?;
     }
 }
 
@@ -423,7 +397,7 @@ impl Late {
             let types: Vec<Bson> = AFTER_DATES.iter().map(|&name| name.into()).collect();
             let rest = filter(query, doc! {"ts": {"$type": types}});
             let found = &mut self.found;
-            collect(handle, database, &query.room, &rest, out, |doc| {
+            collect(handle, database, &rest, out, |doc| {
                 found.push(doc, query.window)
             })?;
         }
@@ -431,70 +405,20 @@ impl Late {
     }
 }
 
-/// How often a place was tried, and since when it is lost.
-#[derive(Default)]
-struct Tries {
-    count: u32,
-    since: Option<Instant>,
-}
-
-impl Tries {
-    fn wait(
-        &mut self,
-        handle: &Handle,
-        room: &RoomId,
-        error: StoreError,
-        out: &BatchSender<DocBatch>,
-    ) -> Result<(), ReadEnd> {
-        self.count += 1;
-        crate::telemetry::cursor_lost();
-        let attempt = self.count;
-        let since = *self.since.get_or_insert_with(Instant::now);
-        if attempt > ATTEMPTS || since.elapsed() > GIVE_UP {
-            tracing::warn!(rid = room.0, attempt, "a lost cursor is given up");
-            return Err(error.into());
+/// Waits before a lost question is asked again, while somebody wants the answer.
+fn wait(
+    handle: &Handle,
+    tries: &mut Tries,
+    lost: Lost,
+    out: &BatchSender<DocBatch>,
+) -> Result<(), ReadEnd> {
+    let wait = tries.lost(COLLECTION, lost)?;
+    handle.block_on(async {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = out.abandoned() => Err(ReadEnd::Stopped),
         }
-        let error = crate::words::chain(&error);
-        tracing::warn!(
-            rid = room.0,
-            attempt,
-            error,
-            "a lost cursor is opened again"
-        );
-        let longest = FIRST_WAIT
-            .saturating_mul(1 << attempt.min(16))
-            .min(LONGEST_WAIT);
-        let wait = longest.mul_f64(rand::rng().random_range(0.5..=1.0));
-        handle.block_on(async {
-            tokio::select! {
-                () = tokio::time::sleep(wait) => Ok(()),
-                () = out.abandoned() => Err(ReadEnd::Stopped),
-            }
-        })
-    }
-}
-
-/// A cursor that came to nothing.
-struct Lost {
-    error: StoreError,
-    passing: bool,
-}
-
-impl Lost {
-    fn of(database: &MongoDatabase, error: &mongodb::error::Error) -> Self {
-        Self {
-            passing: is_passing(error),
-            error: database.failed(COLLECTION, error),
-        }
-    }
-
-    /// A server that is stuck is as good as one that is gone.
-    fn silent(database: &MongoDatabase) -> Self {
-        Self {
-            passing: true,
-            error: database.silent(COLLECTION),
-        }
-    }
+    })
 }
 
 /// Replies of the server, asked for ahead by a task of their own: one waits, one is on its way.
@@ -551,8 +475,8 @@ async fn replies(
     filter: Document,
     sender: &mpsc::Sender<Result<RawBatch, Lost>>,
 ) -> Result<(), Lost> {
-    let lost = |error: &mongodb::error::Error| Lost::of(database, error);
-    let silent = |_| Lost::silent(database);
+    let lost = |error: &mongodb::error::Error| Lost::of(database, COLLECTION, error);
+    let silent = |_| Lost::silent(database, COLLECTION);
     let load = database.load();
     let options = FindOptions::builder()
         .sort(doc! {"ts": 1})
@@ -562,10 +486,7 @@ async fn replies(
         .build();
     let opening = collection.find(filter).with_options(options);
     let patience = database.patience();
-    let session = database.session().await.map_err(|error| Lost {
-        passing: true,
-        error,
-    })?;
+    let session = database.session().await.map_err(|error| lost(&error))?;
     if let Some(mut session) = session {
         let opened = async { opening.session(&mut session).batch().await };
         let mut cursor = tokio::time::timeout(patience, opened)
@@ -590,9 +511,9 @@ async fn hand_on(
     let pause = database.load().pause;
     while let Some(reply) = tokio::time::timeout(database.patience(), cursor.next())
         .await
-        .map_err(|_| Lost::silent(database))?
+        .map_err(|_| Lost::silent(database, COLLECTION))?
     {
-        let reply = reply.map_err(|error| Lost::of(database, &error))?;
+        let reply = reply.map_err(|error| Lost::of(database, COLLECTION, &error))?;
         if sender.send(Ok(reply)).await.is_err() {
             return Ok(());
         }
@@ -816,7 +737,7 @@ fn sorted_undated(
     }
     let mut unsorted = Unsorted::default();
     for filter in undated(query) {
-        collect(handle, database, &query.room, &filter, out, |doc| {
+        collect(handle, database, &filter, out, |doc| {
             unsorted.push(doc, query.window)
         })?;
     }
@@ -838,7 +759,7 @@ pub(super) fn read_chosen(
         let texts = some.iter().map(Bson::from);
         let ids: Vec<_> = texts.chain(own.map(Bson::from)).collect();
         let filter = doc! {"_id": {"$in": ids}, "rid": &room.0};
-        collect(&handle, database, room, &filter, out, |doc| {
+        collect(&handle, database, &filter, out, |doc| {
             unsorted.push(doc, Window::default())
         })?;
     }
@@ -850,7 +771,6 @@ pub(super) fn read_chosen(
 fn collect(
     handle: &Handle,
     database: &MongoDatabase,
-    room: &RoomId,
     filter: &Document,
     out: &BatchSender<DocBatch>,
     mut visit: impl FnMut(&[u8]) -> Result<(), ReadEnd>,
@@ -871,9 +791,6 @@ fn collect(
                 visit(document(doc).map_err(|reason| odd(COLLECTION, &reason))?)?;
             }
         };
-        if !lost.passing {
-            return Err(lost.error.into());
-        }
-        tries.wait(handle, room, lost.error, out)?;
+        wait(handle, &mut tries, lost, out)?;
     }
 }

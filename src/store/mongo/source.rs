@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use bson::{Bson, Document, doc};
 use futures_util::StreamExt;
-use mongodb::options::FindOptions;
+use mongodb::options::{FindOneOptions, FindOptions};
 use transcript::bson::{Doc, Value, id_text};
 
 use super::{Load, MongoDatabase, document, messages, odd};
@@ -29,13 +29,19 @@ fn no_thumbnail() -> Document {
 /// A live database to export from.
 #[derive(Clone, Debug)]
 pub struct MongoSource {
+    /// For what an export waits for.
     database: MongoDatabase,
+    /// For what somebody waits for, before an export begins.
+    prompt: MongoDatabase,
 }
 
 impl MongoSource {
     /// Reads a database that is connected.
     pub fn new(database: MongoDatabase) -> Self {
-        Self { database }
+        Self {
+            database: database.persistent(),
+            prompt: database,
+        }
     }
 
     /// Connects and reads.
@@ -55,8 +61,8 @@ impl MongoSource {
             return Ok(found);
         }
         let options = FindOptions::builder().sort(doc! {"_id": 1}).build();
-        let rooms = self.database.relaxed(ROOMS);
-        self.database
+        let rooms = self.prompt.relaxed(ROOMS);
+        self.prompt
             .each(&rooms, filter, options, |room| {
                 if Doc::new(room).is_ok_and(&mut is_wanted) {
                     found.push(RawDoc(room.to_vec()));
@@ -122,7 +128,7 @@ impl MongoSource {
             doc! {"$group": {"_id": {"$type": "$ts"}, "count": {"$sum": 1_i64}}},
         ];
         let mut count = 0;
-        let groups = self.database.groups(messages::COLLECTION, stages).await?;
+        let groups = self.database.groups(messages::COLLECTION, &stages).await?;
         for group in groups {
             let kind = group.get_str("_id").unwrap_or_default();
             if !matches!(kind, "date" | "missing" | "null" | "undefined") {
@@ -152,20 +158,15 @@ impl MongoSource {
 
     /// Instant of a room's first (1) or last (-1) dated message.
     async fn edge(&self, query: &MessageQuery, order: i32) -> Result<Option<i64>, StoreError> {
-        let mut session = self.database.session().await?;
-        let messages = self.database.relaxed(messages::COLLECTION);
-        let mut question = messages
-            .find_one(messages::dated(query))
+        let options = FindOneOptions::builder()
             .sort(doc! {"ts": order})
-            .projection(doc! {"ts": 1});
-        if let Some(session) = &mut session {
-            question = question.session(session);
-        }
+            .projection(doc! {"ts": 1})
+            .build();
         let found = self
             .database
-            .ask(messages::COLLECTION, async { question.await })
+            .first(messages::COLLECTION, messages::dated(query), options)
             .await?;
-        Ok(found.and_then(|doc| Doc::new(doc.as_bytes()).ok()?.get("ts")?.millis()))
+        Ok(found.and_then(|doc| Doc::new(&doc.0).ok()?.get("ts")?.millis()))
     }
 
     /// The document with the first `_id` of those that a filter finds.
@@ -174,13 +175,8 @@ impl MongoSource {
         collection: &str,
         filter: Document,
     ) -> Result<Option<RawDoc>, StoreError> {
-        let documents = self.database.relaxed(collection);
-        let question = documents.find_one(filter).sort(doc! {"_id": 1});
-        let found = self
-            .database
-            .ask(collection, async { question.await })
-            .await?;
-        Ok(found.map(|doc| RawDoc(doc.into_bytes())))
+        let options = FindOneOptions::builder().sort(doc! {"_id": 1}).build();
+        self.database.first(collection, filter, options).await
     }
 
     async fn summary(&self, room: RawDoc) -> Result<RoomSummary, StoreError> {
@@ -250,7 +246,7 @@ impl MessageSource for MongoSource {
     }
 
     async fn find_rooms(&self, name: &str, limit: usize) -> Result<Vec<RawDoc>, StoreError> {
-        if let Some(room) = self.database.by_id(ROOMS, name).await? {
+        if let Some(room) = self.prompt.by_id(ROOMS, name).await? {
             return Ok(vec![room]);
         }
         if let Some(username) = name.strip_prefix('@') {
