@@ -19,7 +19,7 @@ use transcript::bson::{Doc, Value};
 use super::service::ServiceOptions;
 use super::{FAILED, INCOMPLETE};
 use crate::access::MAIL_MESSAGES;
-use crate::app::{App, Service, host};
+use crate::app::{Address, App, Service, host};
 use crate::blob::{RemoteKind, StoreKind};
 use crate::jobs::JobState;
 use crate::mail::MailError;
@@ -40,6 +40,8 @@ const CLOCKS_DIFFER: i64 = 60 * 60_000;
 const EXPORTS: &str = "exports";
 const REPAIR_EXPORTS: &str = "name a directory in store.directory that the server may write to";
 const FILES: &str = "files";
+const GRANT_READ: &str =
+    "see that the database can be reached, and grant its user to read what docs/operating.md lists";
 const REPAIR_FILES: &str = "name a copy of FileUpload_FileSystemPath in workspace.files";
 
 #[derive(Debug, Args)]
@@ -190,6 +192,19 @@ async fn examine(app: &App, options: &ServiceOptions, findings: &mut Findings) {
     site_url(&service, findings).await;
 }
 
+/// The repair for a workspace of its kind: of a file, or of a live database.
+fn of_kind(service: &Service, file: &'static str, live: &'static str) -> &'static str {
+    match service.config.workspace.address.reveal().parse() {
+        Ok(Address::Mongo(_)) => live,
+        _ => file,
+    }
+}
+
+/// What helps when the workspace cannot be read.
+fn import_again(service: &Service) -> &'static str {
+    of_kind(service, "import the dump again into a new file", GRANT_READ)
+}
+
 /// An error with its reasons, on one line.
 fn told(error: impl Into<anyhow::Error>) -> String {
     format!("{:#}", error.into())
@@ -213,11 +228,15 @@ async fn listen(address: SocketAddr, findings: &mut Findings) {
 
 /// Reads one message, and gives back when the newest message was sent.
 async fn workspace(service: &Service, findings: &mut Findings) -> Option<i64> {
-    const REPAIR: &str = "import the dump again into a new file, or restore the file from a backup";
+    let repair = of_kind(
+        service,
+        "import the dump again into a new file, or restore the file from a backup",
+        GRANT_READ,
+    );
     let rooms = match service.source.rooms(None, ROOMS).await {
         Ok(rooms) => rooms,
         Err(error) => {
-            findings.fail("workspace", told(error), REPAIR);
+            findings.fail("workspace", told(error), repair);
             return None;
         }
     };
@@ -226,7 +245,11 @@ async fn workspace(service: &Service, findings: &mut Findings) -> Option<i64> {
         findings.warn(
             "workspace",
             format_args!("{} can be read, but has no messages", address(service)),
-            "import a dump that has the collection rocketchat_message",
+            of_kind(
+                service,
+                "import a dump that has the collection rocketchat_message",
+                "name the database of Rocket.Chat's MONGO_URL",
+            ),
         );
         return newest;
     };
@@ -238,7 +261,7 @@ async fn workspace(service: &Service, findings: &mut Findings) -> Option<i64> {
             );
             users(service, &authors, findings).await;
         }
-        Err(error) => findings.fail("workspace", told(error), REPAIR),
+        Err(error) => findings.fail("workspace", told(error), repair),
     }
     newest
 }
@@ -282,11 +305,7 @@ async fn users(service: &Service, authors: &[String], findings: &mut Findings) {
             }
             Ok(None) => {}
             Err(error) => {
-                findings.fail(
-                    "users",
-                    told(error),
-                    "import the dump again into a new file",
-                );
+                findings.fail("users", told(error), import_again(service));
                 return;
             }
         }
@@ -294,7 +313,11 @@ async fn users(service: &Service, authors: &[String], findings: &mut Findings) {
     findings.warn(
         "users",
         "no author of the first messages is a user of the workspace",
-        "without the collection users nobody can log in: import a dump that has it",
+        of_kind(
+            service,
+            "without the collection users nobody can log in: import a dump that has it",
+            "without them nobody can log in: name the database of Rocket.Chat's MONGO_URL",
+        ),
     );
 }
 
@@ -317,13 +340,17 @@ async fn permissions(service: &Service, findings: &mut Findings) {
         Ok(roles) if roles.is_empty() => findings.fail(
             "permissions",
             format_args!("no role has the permission {MAIL_MESSAGES}: nobody may export"),
-            "grant it to roles in Rocket.Chat (Workspace, Permissions) and import again, with rocketchat_permissions",
+            of_kind(
+                service,
+                "grant it to roles in Rocket.Chat (Workspace, Permissions) and import again, with rocketchat_permissions",
+                "grant it to roles in Rocket.Chat (Workspace, Permissions)",
+            ),
         ),
         Ok(roles) => findings.ok(
             "permissions",
             format_args!("{MAIL_MESSAGES}: {}", roles.join(", ")),
         ),
-        Err(error) => findings.fail("permissions", told(error), "import the dump again into a new file"),
+        Err(error) => findings.fail("permissions", told(error), import_again(service)),
     }
 }
 
@@ -331,7 +358,7 @@ async fn files(service: &Service, findings: &mut Findings) {
     let stores = match service.source.upload_stores().await {
         Ok(stores) => stores,
         Err(error) => {
-            findings.fail(FILES, told(error), "import the dump again into a new file");
+            findings.fail(FILES, told(error), import_again(service));
             return;
         }
     };
@@ -371,7 +398,11 @@ async fn files(service: &Service, findings: &mut Findings) {
                 "{found}; not read: {}, which will be missing",
                 elsewhere.join(", ")
             ),
-            "move these uploads to GridFS or a FileSystem store before the dump",
+            of_kind(
+                service,
+                "move these uploads to GridFS or a FileSystem store before the dump",
+                "move these uploads to one of the stores of docs/operating.md",
+            ),
         );
     } else {
         findings.ok(FILES, found);

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bson::{Bson, DateTime, Document, doc};
+use export_room::blob::gridfs::GridFsFiles;
+use export_room::blob::{BlobKey, BlobStore};
 use export_room::store::mongo::{Load, MongoDatabase, MongoSource};
-use export_room::store::{MessageSource, StoreError};
+use export_room::store::{MessageSource, StoreError, UploadId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -243,13 +245,13 @@ async fn an_export_tells_of_lost_cursors_and_is_complete() {
     let more = ["--no-attachments", "--batch", "7"];
     let (code, stderr) = export(&place.address, &calm, &more);
     assert_eq!(code, 0, "{stderr}");
-    assert!(!stderr.contains("lost cursor"), "{stderr}");
+    assert!(!stderr.contains("asked again"), "{stderr}");
     let how = doc! {"failCommands": ["getMore"], "errorCode": 43};
     place.fail(times(3), how).await;
     let (code, stderr) = export(&place.address, &stormy, &more);
     assert_eq!(code, 0, "{stderr}");
     assert!(
-        stderr.contains("a lost cursor is opened again") && stderr.contains("CursorNotFound"),
+        stderr.contains("is asked again") && stderr.contains("CursorNotFound"),
         "{stderr}"
     );
     let entries = entries(&stormy);
@@ -308,22 +310,33 @@ async fn names_and_ids_are_never_operators() {
 
 /// What is said to a server through it.
 struct Wire {
-    port: u16,
-    said: Arc<Mutex<Vec<u8>>>,
+    /// An address of the same database behind it.
+    address: String,
+    /// By connection.
+    said: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 impl Wire {
-    /// Stands before the server at an address.
-    async fn before(server: &str) -> Self {
+    /// Stands before the server of a place.
+    async fn before(place: &MongoPlace) -> Self {
+        let (_, rest) = place.address.split_once("://").unwrap();
+        let (server, rest) = rest.split_once('/').unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
         let wire = Self {
-            port: listener.local_addr().unwrap().port(),
+            // Not through what a member says of where the others are.
+            address: format!("mongodb://127.0.0.1:{port}/{rest}&directConnection=true"),
             said: Arc::default(),
         };
         let (said, server) = (Arc::clone(&wire.said), server.to_owned());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (said, server) = (Arc::clone(&said), server.clone());
+                let connection = {
+                    let mut said = said.lock().unwrap();
+                    said.push(Vec::new());
+                    said.len() - 1
+                };
                 tokio::spawn(async move {
                     let (mut from_client, mut to_client) = client.into_split();
                     let there = TcpStream::connect(server).await.unwrap();
@@ -334,7 +347,7 @@ impl Wire {
                     });
                     let mut buffer = vec![0; 64 << 10];
                     while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
-                        said.lock().unwrap().extend_from_slice(&buffer[..read]);
+                        said.lock().unwrap()[connection].extend_from_slice(&buffer[..read]);
                         if to_server.write_all(&buffer[..read]).await.is_err() {
                             break;
                         }
@@ -347,10 +360,36 @@ impl Wire {
 
     /// How often a text was said since the last time.
     fn count(&self, text: &str) -> usize {
-        let said = std::mem::take(&mut *self.said.lock().unwrap());
-        said.windows(text.len())
-            .filter(|bytes| *bytes == text.as_bytes())
-            .count()
+        let mut said = self.said.lock().unwrap();
+        let count = |said: &mut Vec<u8>| {
+            let said = std::mem::take(said);
+            let windows = said.windows(text.len());
+            windows.filter(|bytes| *bytes == text.as_bytes()).count()
+        };
+        said.iter_mut().map(count).sum()
+    }
+
+    /// The commands of this name since the last time.
+    fn commands(&self, name: &str) -> Vec<Document> {
+        let mut commands = Vec::new();
+        for said in self.said.lock().unwrap().iter_mut() {
+            let said = std::mem::take(said);
+            let mut rest = &said[..];
+            while let Some(length) = rest.first_chunk::<4>() {
+                let length = usize::try_from(u32::from_le_bytes(*length)).unwrap();
+                let (message, behind) = rest.split_at(length);
+                rest = behind;
+                // OP_MSG: a header, flags, and a section of one document.
+                if message[12..16] == 2013_u32.to_le_bytes() && message[20] == 0 {
+                    let length = message[21..].first_chunk::<4>().unwrap();
+                    let length = usize::try_from(u32::from_le_bytes(*length)).unwrap();
+                    let command = Document::from_reader(&message[21..21 + length]).unwrap();
+                    commands.push(command);
+                }
+            }
+        }
+        commands.retain(|command| command.contains_key(name));
+        commands
     }
 }
 
@@ -361,15 +400,8 @@ async fn a_member_that_lags_is_waited_for() {
     let place = server.place();
     let dump = workspace();
     place.load(&dump).await;
-    let (_, rest) = place.address.split_once("://").unwrap();
-    let (host, rest) = rest.split_once('/').unwrap();
-    let wire = Wire::before(host).await;
-    // Not through what a member says of where the others are.
-    let address = format!(
-        "mongodb://127.0.0.1:{}/{rest}&directConnection=true",
-        wire.port
-    );
-    let source = source_at(&address).await;
+    let wire = Wire::before(&place).await;
+    let source = source_at(&wire.address).await;
     let query = whole_room("GENERAL");
     source.count(&query).await.unwrap();
     assert_eq!(wire.count(WAITS), 0, "nothing was looked for");
@@ -379,4 +411,214 @@ async fn a_member_that_lags_is_waited_for() {
     assert!(wire.count(WAITS) >= 1, "the count");
     assert!(read(&source).await.unwrap() == expected(&dump, &query));
     assert!(wire.count(WAITS) >= 1, "the messages");
+}
+
+async fn connected(address: &str) -> MongoDatabase {
+    let uri = address.to_owned().into();
+    MongoDatabase::connect(&uri, Load::default()).await.unwrap()
+}
+
+/// Long enough for any server of a test, and for the address of a test that waits for silence.
+const SOON: &str = "&socketTimeoutMS=500&serverSelectionTimeoutMS=1500";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_another_member_says_nothing_the_primary_is_asked() {
+    let server = MongoServer::start(&[]);
+    let place = server.place();
+    let dump = workspace();
+    place.load(&dump).await;
+    let query = whole_room("GENERAL");
+    // Who wants secondaries alone gets nothing else.
+    for (wanted, preference) in [("primaryPreferred", ""), ("secondary", "secondary")] {
+        let wire = Wire::before(&place).await;
+        let mut address = format!("{}{SOON}", wire.address);
+        if !preference.is_empty() {
+            address.push_str("&readPreference=");
+            address.push_str(preference);
+        }
+        let source = source_at(&address).await;
+        source.survey(&query).await.unwrap();
+        wire.commands("find");
+        let preferences = |commands: Vec<Document>| {
+            let of = commands.iter().map(|command| {
+                let preference = command.get_document("$readPreference").unwrap();
+                preference.get_str("mode").unwrap().to_owned()
+            });
+            let mut preferences: Vec<_> = of.collect();
+            preferences.sort();
+            preferences.dedup();
+            preferences
+        };
+        let how =
+            doc! {"failCommands": ["getMore"], "blockConnection": true, "blockTimeMS": 600_000};
+        place.fail(times(1), how).await;
+        assert!(read(&source).await.unwrap() == expected(&dump, &query));
+        let before = if preference.is_empty() {
+            "secondaryPreferred"
+        } else {
+            preference
+        };
+        let mut all = vec![before, wanted];
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(preferences(wire.commands("find")), all);
+        read(&source).await.unwrap();
+        assert_eq!(preferences(wire.commands("find")), [wanted]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_may_take_longer_than_other_answers() {
+    let server = MongoServer::start(&[]);
+    let place = server.place();
+    place.load(&workspace()).await;
+    let source = source_at(&format!("{}{SOON}", place.address)).await;
+    let query = whole_room("GENERAL");
+    let count = source.count(&query).await.unwrap();
+    // Longer than other answers are waited for, which is two seconds here, and each time.
+    let how = doc! {"failCommands": ["aggregate", "count"], "blockConnection": true, "blockTimeMS": 4_000};
+    place.fail(times(1_000), how).await;
+    assert_eq!(source.count(&query).await.unwrap(), count);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn look_ups_and_files_survive_what_the_server_does() {
+    let server = MongoServer::start(&[]);
+    let place = server.place();
+    crate::live::fill(&place, &[("Site_Url", "https://chat.example")]).await;
+    let database = connected(&place.address).await;
+    let source = MongoSource::new(database.clone());
+    let files = GridFsFiles::new(database);
+    let query = whole_room("GENERAL");
+    let key = BlobKey {
+        store: "GridFS:Uploads".to_owned(),
+        id: "F".to_owned(),
+        extension: None,
+        path: None,
+    };
+    for command in ["find", "aggregate"] {
+        for (fault, how) in faults(command) {
+            let again = || place.fail(times(4), how.clone());
+            let told = format!("{command}, {fault}");
+            again().await;
+            let upload = source.upload(&UploadId("F".to_owned())).await;
+            assert!(upload.expect(&told).is_some(), "{told}");
+            again().await;
+            let settings = source.settings(&["Site_Url"]).await.expect(&told);
+            assert_eq!(settings.text("Site_Url"), Some("https://chat.example"));
+            again().await;
+            assert_eq!(source.count(&query).await.expect(&told), 41, "{told}");
+            again().await;
+            let roles = source.roles(&query.room, "uAdmin").await;
+            assert!(roles.expect(&told).contains(&"admin".to_owned()), "{told}");
+            again().await;
+            let mut file = files.open(&key).await.expect(&told);
+            let chunk = file.next_chunk().await.expect(&told).unwrap();
+            assert_eq!(&chunk[..], b"hello world", "{told}");
+            place.heal().await;
+        }
+    }
+}
+
+// A member that lags behind has the record of a new file before its chunks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_read_from_the_primary_as_a_whole() {
+    let server = MongoServer::start(&[]);
+    let place = server.place();
+    crate::live::fill(&place, &[]).await;
+    let wire = Wire::before(&place).await;
+    let files = GridFsFiles::new(connected(&wire.address).await);
+    wire.commands("find");
+    let key = BlobKey {
+        store: "GridFS:Uploads".to_owned(),
+        id: "F".to_owned(),
+        extension: None,
+        path: None,
+    };
+    let mut file = files.open(&key).await.unwrap();
+    while file.next_chunk().await.unwrap().is_some() {}
+    let finds = wire.commands("find");
+    assert!(finds.len() >= 3, "{finds:?}");
+    for find in finds {
+        let preference = find.get_document("$readPreference").unwrap();
+        assert_eq!(preference.get_str("mode").unwrap(), "primaryPreferred");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_asked_for_by_what_an_index_has() {
+    let server = MongoServer::start(&[]);
+    let place = server.place();
+    crate::live::fill(&place, &[]).await;
+    let wire = Wire::before(&place).await;
+    let home = tempfile::tempdir().unwrap();
+    let import = |name: &str, more: &[&str]| {
+        let workspace = format!("sqlite:{}", home.path().join(name).display());
+        let mut import = command(&["import", &wire.address, "--workspace", &workspace]);
+        let ran = ran(import.args(more));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        wire.commands("find")
+    };
+    let shape = |find: &Document, key: &str| {
+        let part = find.get_document(key).cloned().unwrap_or_default();
+        part.keys().cloned().collect::<Vec<_>>().join(" ")
+    };
+    let of = |finds: &[Document], collection: &str| -> Vec<(String, String)> {
+        let finds = finds.iter();
+        let finds = finds.filter(|find| find.get_str("find").unwrap() == collection);
+        finds
+            .filter(|find| !find.contains_key("limit"))
+            .map(|find| (shape(find, "filter"), shape(find, "sort")))
+            .collect()
+    };
+    let pair = |filter: &str, sort: &str| (filter.to_owned(), sort.to_owned());
+    let whole = import("whole.db", &[]);
+    for collection in ["rocketchat_message", "rocketchat_uploads.chunks", "users"] {
+        assert_eq!(of(&whole, collection), vec![pair("_id", "_id"); 3]);
+    }
+    for find in &whole {
+        assert!(!find.to_string().contains("$not"), "{find}");
+    }
+    let chosen = import("chosen.db", &["--room", "general"]);
+    for (collection, filter, sort) in [
+        ("rocketchat_message", "rid", "ts"),
+        ("rocketchat_uploads", "rid", ""),
+        ("rocketchat_subscription", "rid", ""),
+        ("rocketchat_uploads.files", "_id", ""),
+        ("rocketchat_uploads.chunks", "files_id", "files_id n"),
+    ] {
+        assert_eq!(
+            of(&chosen, collection),
+            [pair(filter, sort)],
+            "{collection}"
+        );
+    }
+}
+
+// What the server calls an array or undefined is counted as it is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_of_every_type_of_time_are_counted() {
+    let server = MongoServer::start(&[]);
+    let place = server.place();
+    let mut dump = DumpBuilder::new();
+    dump.add("rocketchat_room", &doc! {"_id": "GENERAL", "t": "c"});
+    let date = Bson::DateTime(DateTime::from_millis(1_700_000_000_000));
+    let times = [
+        date.clone(),
+        Bson::Undefined,
+        Bson::Array(vec![]),
+        Bson::Array(vec![Bson::Array(vec![])]),
+        Bson::Array(vec!["x".into()]),
+        Bson::Array(vec![date, "x".into()]),
+    ];
+    for (number, ts) in times.iter().enumerate() {
+        let message = doc! {"_id": format!("m{number}"), "rid": "GENERAL", "ts": ts};
+        dump.add("rocketchat_message", &message);
+    }
+    place.load(&dump).await;
+    let source = source(&place).await;
+    let mut found = ids(&read(&source).await.unwrap());
+    found.sort();
+    assert_eq!(found, ["m0", "m1", "m2", "m3", "m4", "m5"]);
+    assert_eq!(source.count(&whole_room("GENERAL")).await.unwrap(), 6);
 }

@@ -108,7 +108,10 @@ pub(super) fn undated(query: &MessageQuery) -> [Document; 2] {
     let types: Vec<Bson> = NO_DATES.iter().map(|&name| name.into()).collect();
     [
         filter(query, doc! {"ts": {"$in": [null, []]}}),
-        filter(query, doc! {"ts": {"$type": types, "$not": {"$type": "date"}}}),
+        filter(
+            query,
+            doc! {"ts": {"$type": types, "$not": {"$type": "date"}}},
+        ),
     ]
 }
 

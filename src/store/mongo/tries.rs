@@ -83,7 +83,11 @@ impl Tries {
         let attempt = self.count;
         let since = *self.since.get_or_insert_with(Instant::now);
         if attempt > ATTEMPTS || since.elapsed() > self.give_up {
-            tracing::warn!(collection, attempt, "a question that the database lost is given up");
+            tracing::warn!(
+                collection,
+                attempt,
+                "a question that the database lost is given up"
+            );
             return Err(lost.error);
         }
         let error = crate::words::chain(&lost.error);
