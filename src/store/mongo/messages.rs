@@ -102,15 +102,16 @@ pub(super) fn dated(query: &MessageQuery) -> Document {
 }
 
 /// The messages of a query's room, of whatever time, whose `ts` is no date. Two questions, so that each is answered by
-/// a few looks at the index: what is not there is `null` to a query, but has no type. An array with a date in it is found
-/// as dated.
+/// a few looks at the index: what is not there is `null` to a query, but has no type. No message is found by both, and
+/// none that is found as dated: an array is found by what is in it as well.
 pub(super) fn undated(query: &MessageQuery) -> [Document; 2] {
     let types: Vec<Bson> = NO_DATES.iter().map(|&name| name.into()).collect();
+    let no_date = doc! {"$type": "date"};
     [
-        filter(query, doc! {"ts": {"$in": [null, []]}}),
+        filter(query, doc! {"ts": {"$eq": null, "$not": &no_date}}),
         filter(
             query,
-            doc! {"ts": {"$type": types, "$not": {"$type": "date"}}},
+            doc! {"ts": {"$type": types, "$ne": null, "$not": &no_date}},
         ),
     ]
 }
