@@ -190,7 +190,7 @@ fn both(
 fn live(database: &MongoDatabase) -> (Arc<dyn MessageSource>, Arc<dyn BlobStore>) {
     (
         Arc::new(MongoSource::new(database.clone())),
-        Arc::new(GridFsFiles::new(database.clone())),
+        Arc::new(GridFsFiles::new(database)),
     )
 }
 

@@ -19,7 +19,7 @@ pub struct GridFsFiles(MongoDatabase);
 
 impl GridFsFiles {
     /// Reads the files of a database that is connected.
-    pub fn new(database: MongoDatabase) -> Self {
+    pub fn new(database: &MongoDatabase) -> Self {
         Self(database.persistent())
     }
 

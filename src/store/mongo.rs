@@ -496,7 +496,7 @@ impl MongoDatabase {
         while let Some(asked) = filter {
             let question = collection.find(asked).with_options(options.clone());
             let before = last.clone();
-            let Err(lost) = self
+            let Err(broken) = self
                 .visit_all(question, collection.name(), &mut last, &mut visit)
                 .await
             else {
@@ -507,9 +507,9 @@ impl MongoDatabase {
             }
             filter = rest(last.as_deref());
             if self.persist.is_zero() || filter.is_none() {
-                return Err(lost.error);
+                return Err(broken.error);
             }
-            let wait = tries.lost(collection.name(), lost)?;
+            let wait = tries.lost(collection.name(), broken)?;
             tokio::time::sleep(wait).await;
         }
         Ok(())
@@ -522,20 +522,20 @@ impl MongoDatabase {
         last: &mut Option<Vec<u8>>,
         visit: &mut impl FnMut(&[u8]) -> bool,
     ) -> Result<(), Lost> {
-        let lost = |error: &Error| Lost::of(self, name, error);
+        let broken = |error: &Error| Lost::of(self, name, error);
         let silent = |_| Lost::silent(self, name);
         let opened = async { question.batch().await };
         let mut cursor = tokio::time::timeout(self.patience, opened)
             .await
             .map_err(silent)?
-            .map_err(|error| lost(&error))?;
+            .map_err(|error| broken(&error))?;
         while let Some(batch) = tokio::time::timeout(self.patience, cursor.next())
             .await
             .map_err(silent)?
         {
-            let batch = batch.map_err(|error| lost(&error))?;
+            let batch = batch.map_err(|error| broken(&error))?;
             let mut newest = None;
-            for doc in batch.doc_slices().map_err(|error| lost(&error))? {
+            for doc in batch.doc_slices().map_err(|error| broken(&error))? {
                 let doc = document(doc).map_err(|reason| odd(name, &reason))?;
                 if !visit(doc) {
                     return Ok(());

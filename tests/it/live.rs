@@ -611,7 +611,7 @@ async fn exported(
     };
     let export = FileExport {
         source,
-        blobs: Arc::new(GridFsFiles::new(database)),
+        blobs: Arc::new(GridFsFiles::new(&database)),
         progress: Arc::default(),
         cancel: CancellationToken::new(),
         on_missing: Box::new(|_| {}),

@@ -488,7 +488,7 @@ async fn look_ups_and_files_survive_what_the_server_does() {
     crate::live::fill(&place, &[("Site_Url", "https://chat.example")]).await;
     let database = connected(&place.address).await;
     let source = MongoSource::new(database.clone());
-    let files = GridFsFiles::new(database);
+    let files = GridFsFiles::new(&database);
     let query = whole_room("GENERAL");
     let key = BlobKey {
         store: "GridFS:Uploads".to_owned(),
@@ -527,7 +527,7 @@ async fn a_file_is_read_from_the_primary_as_a_whole() {
     let place = server.place();
     crate::live::fill(&place, &[]).await;
     let wire = Wire::before(&place).await;
-    let files = GridFsFiles::new(connected(&wire.address).await);
+    let files = GridFsFiles::new(&connected(&wire.address).await);
     wire.commands("find");
     let key = BlobKey {
         store: "GridFS:Uploads".to_owned(),

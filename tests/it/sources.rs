@@ -72,7 +72,7 @@ pub(crate) async fn live(dump: &DumpBuilder) -> Subject {
     Subject {
         name: "mongodb".to_owned(),
         source: Arc::new(MongoSource::new(database.clone())),
-        blobs: Arc::new(GridFsFiles::new(database)),
+        blobs: Arc::new(GridFsFiles::new(&database)),
     }
 }
 

@@ -193,7 +193,7 @@ impl UserDataStore for GridFsExports {
     async fn open(&self, file: &UserDataFile, from: u64) -> Result<Box<dyn BlobReader>, BlobError> {
         let record = Doc::new(&file.doc.0).unwrap_or(Doc::EMPTY);
         let key = BlobKey::read(&file.id, record);
-        GridFsFiles::new(self.bucket.database.clone())
+        GridFsFiles::new(&self.bucket.database)
             .open_at(&key, from)
             .await
     }

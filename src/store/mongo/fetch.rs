@@ -314,8 +314,8 @@ impl Fetch<'_> {
                     tries = Tries::default();
                     last = copy.newest.clone();
                 }
-                let Err(lost) = outcome else { break };
-                let wait = tries.lost(copy.collection, lost)?;
+                let Err(broken) = outcome else { break };
+                let wait = tries.lost(copy.collection, broken)?;
                 tokio::time::sleep(wait).await;
             }
         }
