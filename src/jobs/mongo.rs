@@ -208,6 +208,18 @@ impl MongoQueue {
         Ok(())
     }
 
+    /// A job as others are told of it: when it has ended, what belongs to its end is written first, so that who is told that
+    /// an export is done finds it.
+    async fn told(&self, job: &Document) -> Job {
+        if let (Ok(id), Ok(pending)) = (job.get_str("_id"), job.get_document("pending"))
+            && let Err(error) = self.fulfil(id, pending).await
+        {
+            // It is tried again whenever somebody looks for work.
+            tracing::warn!(job = id, %error, "what an ended job leaves cannot be written yet");
+        }
+        job_of(job)
+    }
+
     /// Writes what jobs of processes that died have left. What is refused is tried again after a while, and keeps nobody
     /// from other work.
     async fn fulfil_others(&self, now: i64) -> Result<(), StoreError> {
@@ -716,8 +728,10 @@ impl JobQueue for MongoQueue {
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<Job>, QueueError> {
-        let job = self.find(doc! {"_id": &id.0}).await?;
-        Ok(job.as_ref().map(job_of))
+        match self.find(doc! {"_id": &id.0}).await? {
+            Some(job) => Ok(Some(self.told(&job).await)),
+            None => Ok(None),
+        }
     }
 
     async fn jobs(&self, filter: &JobFilter<'_>) -> Result<(Vec<Job>, u64), QueueError> {
@@ -741,8 +755,11 @@ impl JobQueue for MongoQueue {
             .sort(doc! {"createdAt": order, "_id": order})
             .skip(filter.offset)
             .limit(filter.count.min(total).try_into().unwrap_or(i64::MAX));
-        let page = self.page(question).await?;
-        Ok((page.iter().map(job_of).collect(), total))
+        let mut jobs = Vec::new();
+        for job in self.page(question).await? {
+            jobs.push(self.told(&job).await);
+        }
+        Ok((jobs, total))
     }
 
     async fn remove(&self, id: &JobId) -> Result<bool, QueueError> {

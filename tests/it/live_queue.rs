@@ -41,9 +41,25 @@ async fn ended_without_its_record(place: &MongoPlace, queue: &impl JobQueue, nam
     place.fail(doc! {"times": 1}, how).await;
     let settled = queue.settle(&fence, done(&fence), 20).await;
     settled.unwrap_err();
-    let ended = queue.job(&fence.id).await.unwrap().unwrap();
-    assert_eq!(ended.state, JobState::Done);
+    let jobs = place.database().await;
+    let jobs = jobs.collection::<Document>("export_room_jobs");
+    let ended = jobs.find_one(doc! {"_id": name}).await.unwrap().unwrap();
+    assert_eq!(ended.get_str("state").unwrap(), "done");
+    assert!(ended.get_document("pending").is_ok());
     fence
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_that_an_export_is_done_finds_it() {
+    let server = MongoServer::start(&[]);
+    let place = place(&server).await;
+    let queue = queue(&place).await;
+    let fence = ended_without_its_record(&place, &queue, "first").await;
+    let database = place.database().await;
+    assert_eq!(all(&database, RECORDS).await, []);
+    let told = queue.job(&fence.id).await.unwrap().unwrap();
+    assert_eq!(told.state, JobState::Done);
+    assert_eq!(all(&database, RECORDS).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +116,7 @@ async fn an_export_that_its_owner_removes_is_gone_although_its_record_was_not_wr
     };
     let (_, fence) = queue.claim(&claim).await.unwrap().job.unwrap();
     let how = doc! {"failCommands": ["insert"], "errorCode": 13};
-    place.fail(doc! {"times": 1}, how).await;
+    place.fail(doc! {"times": 1000}, how).await;
     queue.settle(&fence, done(&fence), now).await.unwrap_err();
     let removed = api.post(
         "/api/v1/rooms.export.delete",
@@ -108,6 +124,7 @@ async fn an_export_that_its_owner_removes_is_gone_although_its_record_was_not_wr
         &serde_json::json!({"id": id}),
     );
     assert_eq!(removed.text(), r#"{"success":true}"#, "{}", api.log());
+    place.heal().await;
     assert_eq!(queue.claim(&claim).await.unwrap().job, None);
     let database = place.database().await;
     assert_eq!(all(&database, RECORDS).await, []);

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use transcript::bson::Doc;
 
 use super::tries::{Lost, Tries};
-use super::{MongoDatabase, MongoSource, document, odd};
+use super::{MongoDatabase, MongoSource, document, messages, odd};
 use crate::store::dump::check;
 use crate::store::order::{MessageKey, NO_TS};
 use crate::store::{MessageQuery, MessageSource, RoomId, Selection, StoreError, Window};
@@ -57,13 +57,13 @@ const CHUNKS: &str = "rocketchat_uploads.chunks";
 /// Uploads whose contents are asked for together.
 const TOGETHER: usize = 100;
 /// Types of ids, as queries name them: those of Rocket.Chat, those of drivers, and the rest, which hardly exists. All of
-/// them are named, because no index finds what is not of a type.
+/// them are named, because no index finds what is not of a type; but for arrays and `undefined`, which no server takes as an
+/// id: to look for arrays it would walk through all documents.
 const TYPES: [&[&str]; 3] = [
     &["string"],
     &["objectId"],
     &[
         "minKey",
-        "undefined",
         "null",
         "double",
         "int",
@@ -71,7 +71,6 @@ const TYPES: [&[&str]; 3] = [
         "decimal",
         "symbol",
         "object",
-        "array",
         "binData",
         "bool",
         "date",
@@ -255,6 +254,13 @@ impl Fetch<'_> {
                 window: Window { from, to: None },
                 selection: Selection::All,
             };
+            // Of a room that was begun before: what has no instant is in no window with a beginning, and may not have come
+            // yet. What comes twice is one message to the import.
+            if from.is_some() && messages::may_have_undated(self.database, room).await {
+                for filter in messages::undated(&query) {
+                    self.copy_all(copy, &filter, None, tell).await?;
+                }
+            }
             let mut messages = source.messages(&query).await?;
             while let Some(batch) = messages.next_batch().await? {
                 let mut new = 0;
