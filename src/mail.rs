@@ -19,11 +19,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lettre::message::Mailbox;
 use thiserror::Error;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use self::mime::Head;
 use self::paper::Paper;
@@ -114,6 +115,9 @@ pub enum Occasion {
     Failed,
 }
 
+/// How long a server is given to answer a goodbye before the process ends.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 /// Sends mail as the configuration, and where it says nothing the workspace, says.
 pub struct Mailer {
     config: config::Mail,
@@ -128,6 +132,12 @@ struct Kept {
     server: smtp::Server,
     connection: smtp::Connection,
     since: Instant,
+}
+
+impl Kept {
+    async fn quit(self) {
+        smtp::quit(&self.server, self.connection).await;
+    }
 }
 
 /// How mail goes out.
@@ -224,13 +234,9 @@ impl Mailer {
                     smtp::connect(&server).await?
                 }
             }
-            Some(Kept {
-                server: its,
-                connection,
-                ..
-            }) => {
+            Some(other) => {
                 // The mail does not wait for the goodbye to another connection.
-                tokio::spawn(async move { smtp::quit(&its, connection).await });
+                tokio::spawn(other.quit());
                 smtp::connect(&server).await?
             }
             None => smtp::connect(&server).await?,
@@ -247,11 +253,15 @@ impl Mailer {
         let pieces = [headers.as_bytes(), &mail.content];
         let refused = smtp::send(&server, &mut connection, &from.email, &to, &pieces).await?;
         if route.pool {
-            *self.kept.lock().await = Some(Kept {
+            let now = Kept {
                 server,
                 connection,
                 since: Instant::now(),
-            });
+            };
+            // Of several that end together one is kept.
+            if let Some(other) = self.kept.lock().await.replace(now) {
+                tokio::spawn(other.quit());
+            }
         } else {
             smtp::quit(&server, connection).await;
         }
@@ -259,6 +269,15 @@ impl Mailer {
             refused,
             file: None,
         })
+    }
+
+    /// Says goodbye to the mail server, when a connection is kept: before the process ends. A server that says nothing is
+    /// not waited for.
+    pub async fn close(&self) {
+        if let Some(kept) = self.kept.lock().await.take() {
+            // Nothing is lost without it.
+            let _ = timeout(GOODBYE, kept.quit()).await;
+        }
     }
 
     /// A sentence that says why no mail is sent to a user when an export has ended so, when none is.

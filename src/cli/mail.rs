@@ -269,6 +269,7 @@ async fn hand_over(
             None => eprintln!("sent to {}", names.join(", ")),
         }
     }
+    service.mailer.close().await;
     Ok(())
 }
 

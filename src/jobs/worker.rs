@@ -107,6 +107,7 @@ impl Worker {
         }
         worker.hard.cancel();
         drained().await;
+        worker.service.mailer.close().await;
     }
 
     /// The next job of a lane.

@@ -501,6 +501,35 @@ fn fifty_recipients_get_fifty_mails_over_few_connections() {
 }
 
 #[test]
+fn a_connection_that_was_kept_ends_with_a_goodbye() {
+    let mailbox = MailServer::start(&[]);
+    let mut server = with_mailbox(&mailbox, &[]);
+    let id = accepted(
+        &server,
+        &ask(&json!({"toEmails": ["a@example.org", "b@example.org"]})),
+    );
+    assert_eq!(server.ended(ADMIN, &id)["state"], "done");
+    assert_eq!((mailbox.count(), mailbox.goodbyes()), (2, 0));
+    assert_eq!(server.stop(), Some(0), "{}", server.log());
+    assert_eq!(mailbox.goodbyes(), 1);
+    let home = changed_home(rich);
+    let sent = mail(
+        &home,
+        &mailbox,
+        &[
+            "--room",
+            "general",
+            "--messages",
+            "m1",
+            "--to",
+            "c@example.org",
+        ],
+    );
+    assert_eq!(sent.code, 0, "{}", sent.stderr);
+    assert_eq!(mailbox.goodbyes(), 2);
+}
+
+#[test]
 fn nobodys_many_mails_keep_those_of_others_waiting() {
     let mailbox = MailServer::start(&["--hold", "held"]);
     let server = with_mailbox(&mailbox, &["jobs.workers=2"]);

@@ -66,6 +66,12 @@ impl MailServer {
         fs::write(self.directory.path().join("released"), "").unwrap();
     }
 
+    /// How many connections were ended as they should be (RFC 5321 §4.1.1.10).
+    pub(crate) fn goodbyes(&self) -> usize {
+        let said = fs::read_to_string(self.directory.path().join("goodbyes"));
+        said.unwrap_or_default().lines().count()
+    }
+
     /// Whether a client has begun to log in.
     pub(crate) fn was_asked_to_log_in(&self) -> bool {
         self.directory.path().join("login").exists()

@@ -45,6 +45,11 @@ class Conversation(SMTP):
             return
         await super().smtp_DATA(arg)
 
+    async def smtp_QUIT(self, arg):
+        with (Path(self.event_handler.options.directory) / "goodbyes").open("a") as goodbyes:
+            goodbyes.write("QUIT\n")
+        await super().smtp_QUIT(arg)
+
     async def smtp_AUTH(self, arg):
         (Path(self.event_handler.options.directory) / "login").touch()
         return await super().smtp_AUTH(arg)

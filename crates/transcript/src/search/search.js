@@ -521,6 +521,7 @@
     if (asked.parts.length === 0 && /[^\s"“”„]/.test(field.value)) {
       panel.hidden = false;
       tell(texts.wordless);
+      remember(true);
       return;
     }
     if (asked.parts.length === 0 && !asked.author && !asked.from && !asked.to) {
