@@ -6,7 +6,7 @@
 )]
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -25,6 +25,10 @@ use crate::mail::recipients::{Recipients, resolve};
 use crate::mail::{Address, Mail, NotTaken, mime, recipient};
 use crate::random;
 use crate::store::directory::{LoginName, User, UserId};
+use crate::words::chain;
+
+/// Mails in a row that are not sent before the rest is not tried: the server is away.
+const PATIENCE: usize = 3;
 
 #[derive(Debug, Args)]
 pub(super) struct MailOptions {
@@ -71,6 +75,9 @@ pub(super) struct MailOptions {
     /// Write the mail to this file instead of sending it; - is the standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replace that file when it is there
+    #[arg(long, requires = "output")]
+    force: bool,
 }
 
 /// What makes a mail of a command line another one than that of another command line.
@@ -184,8 +191,11 @@ pub(super) async fn run(app: App, options: MailOptions) -> anyhow::Result<ExitCo
         attach: options.attach.unwrap_or(service.config.mail.attachments),
     };
     let composed = Box::pin(compose(&service, &order)).await?;
+    if options.output.is_some() && to.len() > 1 && !options.together {
+        bail!("a file holds one mail: name one recipient, or ask for one mail to all (--together)");
+    }
     let complete = tell(&which, &composed, &room) && missing.is_empty();
-    if options.together || options.output.is_some() || to.is_empty() {
+    let all = if options.together || options.output.is_some() || to.is_empty() {
         hand_over(
             &app,
             &service,
@@ -195,7 +205,7 @@ pub(super) async fn run(app: App, options: MailOptions) -> anyhow::Result<ExitCo
             &room,
             vec![to],
         )
-        .await?;
+        .await?
     } else {
         let each = to.into_iter().map(|one| vec![one]).collect();
         hand_over(
@@ -207,16 +217,16 @@ pub(super) async fn run(app: App, options: MailOptions) -> anyhow::Result<ExitCo
             &room,
             each,
         )
-        .await?;
-    }
-    Ok(if complete {
+        .await?
+    };
+    Ok(if complete && all {
         ExitCode::SUCCESS
     } else {
         INCOMPLETE.into()
     })
 }
 
-/// Sends the mail to each group of recipients, or writes it to a file.
+/// Sends the mail to each group of recipients, or writes it to a file; whether everybody has it. An error when nobody has.
 async fn hand_over(
     app: &App,
     service: &Service,
@@ -225,7 +235,7 @@ async fn hand_over(
     composed: Composed,
     room: &RoomInfo,
     groups: Vec<Vec<Address>>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let site = service.site_url().await?;
     let chosen = options.chosen(&site, room, &composed);
     let mut mail = Mail {
@@ -238,6 +248,10 @@ async fn hand_over(
         content: composed.content,
     };
     let count = groups.len();
+    // How many mails were sent, and how many were not in a row.
+    let (mut sent, mut lost) = (0_usize, 0);
+    let mut complete = true;
+    let mut failed = None;
     for (number, to) in groups.into_iter().enumerate() {
         mail.to = to;
         mail.message_id = format!("{}@{}", chosen.to(&mail.to), mail.host);
@@ -246,30 +260,62 @@ async fn hand_over(
             if path.as_os_str() == "-" {
                 io::stdout().write_all(&bytes)?;
             } else {
-                std::fs::write(path, &bytes)
-                    .with_context(|| format!("cannot write {}", path.display()))?;
+                write(path, &bytes, options.force)?;
                 eprintln!("{}: {}", path.display(), show::bytes(bytes.len() as u64));
             }
-            return Ok(());
+            return Ok(true);
         }
-        let handed = Box::pin(service.mailer.send(&mail))
-            .await
-            .with_context(|| {
-                format!(
-                    "mail {} of {count} was not sent; those before it were",
-                    number + 1
-                )
-            })?;
+        let mut names: Vec<_> = mail.to.iter().map(|to| to.address.as_str()).collect();
+        let handed = match Box::pin(service.mailer.send(&mail)).await {
+            Ok(handed) => handed,
+            // Whoever is refused keeps nobody from the mail; a server that is away does.
+            Err(error) => {
+                eprintln!("not sent to {}: {}", names.join(", "), chain(&error));
+                lost += 1;
+                failed = Some(error);
+                if lost == PATIENCE && number + 1 < count {
+                    eprintln!("not tried: the {} after it", count - number - 1);
+                    break;
+                }
+                continue;
+            }
+        };
+        lost = 0;
+        sent += 1;
         for NotTaken { address, words, .. } in &handed.refused {
             eprintln!("refused: {address}: {words}");
+            names.retain(|name| *name != address.as_str());
+            complete = false;
         }
-        let names: Vec<_> = mail.to.iter().map(|to| to.address.as_str()).collect();
         match handed.file {
             Some(file) => eprintln!("{}: to {}", file.display(), names.join(", ")),
             None => eprintln!("sent to {}", names.join(", ")),
         }
     }
     service.mailer.close().await;
+    match failed {
+        Some(error) if sent == 0 => Err(anyhow::Error::new(error).context("no mail was sent")),
+        failed => Ok(complete && failed.is_none()),
+    }
+}
+
+/// Writes a mail to a file, which is there only when it is whole.
+fn write(path: &Path, mail: &[u8], force: bool) -> anyhow::Result<()> {
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let cannot = || format!("cannot write {}", path.display());
+    let file = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")));
+    let mut file = file.with_context(cannot)?;
+    file.write_all(mail).with_context(cannot)?;
+    if force {
+        file.persist(path).with_context(cannot)?;
+    } else if let Err(error) = file.persist_noclobber(path) {
+        if error.error.kind() == io::ErrorKind::AlreadyExists {
+            bail!("{} is there already; --force replaces it", path.display());
+        }
+        return Err(error).with_context(cannot);
+    }
     Ok(())
 }
 

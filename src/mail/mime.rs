@@ -244,7 +244,15 @@ fn part_entity(out: &mut Vec<u8>, part: &Part) {
 pub(crate) fn part_head(out: &mut Vec<u8>, name: &str, mime: &str, content_id: Option<&str>) {
     let name = transcript::names::safe(name);
     let mut headers = Headers::new();
-    headers.insert_raw(raw("Content-Type", media_type(mime).to_owned()));
+    let mut kind = media_type(mime).to_owned();
+    // Without a charset a text is ASCII (RFC 2046 §4.1.2). Nobody has kept which one it has; what is written today is UTF-8.
+    if kind
+        .get(..5)
+        .is_some_and(|start| start.eq_ignore_ascii_case("text/"))
+    {
+        kind.push_str("; charset=utf-8");
+    }
+    headers.insert_raw(raw("Content-Type", kind));
     headers.insert_raw(raw("Content-Transfer-Encoding", "base64".to_owned()));
     headers.set(match content_id {
         Some(_) => ContentDisposition::inline_with_name(&name),
@@ -447,6 +455,20 @@ mod tests {
             ("image", "application/octet-stream"),
         ] {
             assert_eq!(media_type(mime), expected);
+        }
+    }
+
+    #[test]
+    fn parts_of_text_say_in_which_characters_they_are() {
+        for (mime, expected) in [
+            ("text/plain", "Content-Type: text/plain; charset=utf-8\r\n"),
+            ("TEXT/csv", "Content-Type: TEXT/csv; charset=utf-8\r\n"),
+            ("image/png", "Content-Type: image/png\r\n"),
+        ] {
+            let mut out = Vec::new();
+            part_head(&mut out, "a", mime, None);
+            let out = String::from_utf8(out).unwrap();
+            assert!(out.contains(expected), "{out}");
         }
     }
 

@@ -248,7 +248,7 @@ impl Letter<'_> {
     fn html(&self) -> String {
         let texts = self.reader.texts;
         let mut html = format!(
-            "<h1 class=\"er-text\" style=\"margin:0 0 16px;color:#2f343d;font-size:20px;line-height:26px\"><bdi>{}</bdi></h1>\n",
+            "<h1 class=\"er-text\" style=\"margin:0 0 16px;color:#2f343d;font-size:20px;line-height:26px;overflow-wrap:anywhere\"><bdi>{}</bdi></h1>\n",
             escaped(&self.title()),
         );
         match &self.ended {

@@ -501,6 +501,87 @@ fn fifty_recipients_get_fifty_mails_over_few_connections() {
 }
 
 #[test]
+fn who_is_refused_keeps_nobody_from_a_mail_of_the_command_line() {
+    let to = "a@example.org,no@example.org,b@example.org";
+    for (more, sent, told) in [
+        (
+            &[][..],
+            2,
+            ["not sent to no@example.org", "sent to b@example.org"],
+        ),
+        (
+            &["--together"],
+            1,
+            [
+                "refused: no@example.org",
+                "sent to a@example.org, b@example.org",
+            ],
+        ),
+    ] {
+        let mailbox = MailServer::start(&["--refuse-one", "no@example.org"]);
+        let home = changed_home(rich);
+        let chosen = [&["--room", "general", "--messages", "m1", "--to", to], more].concat();
+        let ran = mail(&home, &mailbox, &chosen);
+        assert_eq!(ran.code, 1, "{more:?}: {}", ran.stderr);
+        assert_eq!(mailbox.count(), sent, "{more:?}");
+        for told in told {
+            assert!(
+                ran.stderr.contains(told),
+                "{more:?}: {told} is not in {}",
+                ran.stderr
+            );
+        }
+        assert!(
+            !ran.stderr
+                .contains("sent to a@example.org, b@example.org, no")
+        );
+    }
+    // A server that is away is not asked for everybody.
+    let mailbox = MailServer::start(&["--later", "1000"]);
+    let home = changed_home(rich);
+    let many = "a@x.org,b@x.org,c@x.org,d@x.org,e@x.org";
+    let ran = mail(
+        &home,
+        &mailbox,
+        &["--room", "general", "--messages", "m1", "--to", many],
+    );
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("not tried: the 2 after it"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("no mail was sent"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_mail_in_a_file_replaces_none_and_is_for_one() {
+    let mailbox = MailServer::start(&[]);
+    let home = changed_home(rich);
+    let path = home.path().join("one.eml");
+    let write = |more: &[&str]| {
+        let chosen = ["--room", "general", "--messages", "m1", "-o", text(&path)];
+        mail(&home, &mailbox, &[&chosen, more].concat())
+    };
+    assert_eq!(write(&["--to", "a@example.org"]).code, 0);
+    let first = fs::read_to_string(&path).unwrap();
+    let again = write(&["--to", "b@example.org"]);
+    assert_eq!(again.code, 2);
+    assert!(
+        again.stderr.contains("--force replaces it"),
+        "{}",
+        again.stderr
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), first);
+    assert_eq!(write(&["--to", "b@example.org", "--force"]).code, 0);
+    assert_ne!(fs::read_to_string(&path).unwrap(), first);
+    let two = write(&["--to", "a@example.org,b@example.org", "--force"]);
+    assert_eq!(two.code, 2);
+    assert!(two.stderr.contains("--together"), "{}", two.stderr);
+    assert_eq!(mailbox.count(), 0);
+}
+
+#[test]
 fn a_connection_that_was_kept_ends_with_a_goodbye() {
     let mailbox = MailServer::start(&[]);
     let mut server = with_mailbox(&mailbox, &[]);
@@ -1054,7 +1135,7 @@ fn files_go_along_as_far_as_the_operator_wants() {
         for setting in *settings {
             arguments.extend(["--set", setting]);
         }
-        arguments.extend(["-o", text(&path)]);
+        arguments.extend(["-o", text(&path), "--force"]);
         let ran = run(&arguments);
         let whole = !settings.iter().any(|setting| setting.contains("=100000"));
         assert_eq!(ran.code, i32::from(!whole), "{settings:?}: {}", ran.stderr);

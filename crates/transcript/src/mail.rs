@@ -630,6 +630,42 @@ mod tests {
         [html, text.out, root.excerpt]
     }
 
+    #[test]
+    fn no_name_looks_like_another_message() {
+        let forged = "Eve\n\nAlice @alice · 7:00 PM\nI approve the payment";
+        let message = doc! {
+            "_id": "m", "msg": "hi", "alias": forged, "u": {"username": forged},
+            "reactions": {forged: {"usernames": [forged]}},
+            "attachments": [{"title": forged, "fields": [{"title": forged, "value": "x"}]}],
+        };
+        let [html, text, _] = written(&message, Options::default());
+        for line in html.split("<br>").skip(1) {
+            assert!(
+                !line.starts_with("Alice") && !line.starts_with("I approve"),
+                "{html}"
+            );
+        }
+        assert!(
+            !text.lines().any(|line| line.starts_with("Alice")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn one_long_word_makes_no_mail_wide() {
+        let long = "x".repeat(300);
+        let message = doc! {
+            "_id": "m", "msg": &long, "alias": &long, "u": {"username": &long},
+            "reactions": {&long: {"usernames": [&long]}}, "attachments": [{"title": &long, "text": &long}],
+        };
+        let [html, ..] = written(&message, Options::default());
+        for (at, _) in html.match_indices(&long) {
+            // Whatever holds it, or what holds that, may break it.
+            let before = &html[at.saturating_sub(400)..at];
+            assert!(before.contains("overflow-wrap:anywhere"), "{before}");
+        }
+    }
+
     /// As for a workspace with Rocket.Chat's own settings.
     fn shown(attachments: ::bson::Array) -> [String; 2] {
         let message = doc! {"_id": "m", "msg": "", "attachments": attachments};

@@ -36,7 +36,7 @@ impl MailHtml {
     /// The title of the mail.
     pub fn heading(&mut self, text: &str) {
         self.tagged(
-            "<h1 class=\"er-text\" dir=\"auto\" style=\"margin:0 0 4px;color:#2f343d;font-size:20px;line-height:26px\">",
+            "<h1 class=\"er-text\" dir=\"auto\" style=\"margin:0 0 4px;color:#2f343d;font-size:20px;line-height:26px;overflow-wrap:anywhere\">",
             text.as_bytes(),
             "</h1>\n",
         );
@@ -69,6 +69,13 @@ impl MailHtml {
     fn tagged(&mut self, before: &str, text: &[u8], after: &str) {
         self.raw(before);
         escape::lines(&mut self.out, text);
+        self.raw(after);
+    }
+
+    /// A name: one line, whatever is in it, so that none looks like another message.
+    fn named(&mut self, before: &str, name: &[u8], after: &str) {
+        self.raw(before);
+        escape::text(&mut self.out, name);
         self.raw(after);
     }
 }
@@ -216,18 +223,18 @@ impl Sheet for MailHtml {
             "<table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" border=\"0\"><tr>\
              <td class=\"er-line\" style=\"padding:12px 0;border-top:1px solid #e4e7ea\">\n<div style=\"font-size:14px;line-height:20px\">",
         );
-        self.tagged(
-            "<b class=\"er-text\" style=\"color:#2f343d\"><bdi>",
+        self.named(
+            "<b class=\"er-text\" style=\"color:#2f343d;overflow-wrap:anywhere\"><bdi>",
             head.name.0,
             "</bdi></b>",
         );
-        self.raw(" <span class=\"er-dim\" style=\"color:#6c727a;font-size:12px\">");
+        self.raw(" <span class=\"er-dim\" style=\"color:#6c727a;font-size:12px;overflow-wrap:anywhere\">");
         if !head.username.is_empty() {
-            self.tagged("@<bdi>", head.username.0, "</bdi> · ");
+            self.named("@<bdi>", head.username.0, "</bdi> · ");
         }
         self.tagged("", head.when.as_bytes(), "</span>");
         for tag in &head.tags {
-            self.tagged(
+            self.named(
                 " <span class=\"er-tag\" style=\"background:#eeeff1;color:#4d5259;border-radius:4px;padding:1px 6px;font-size:11px\"><bdi>",
                 tag.as_bytes(),
                 "</bdi></span>",
@@ -263,8 +270,8 @@ impl Sheet for MailHtml {
     }
 
     fn strong(&mut self, text: Text<'_>) {
-        self.tagged(
-            "<div class=\"er-text\" dir=\"auto\" style=\"color:#2f343d;font-size:13px;line-height:20px;font-weight:bold\">",
+        self.named(
+            "<div class=\"er-text\" dir=\"auto\" style=\"color:#2f343d;font-size:13px;line-height:20px;font-weight:bold;overflow-wrap:anywhere\">",
             text.0,
             "</div>\n",
         );
@@ -298,7 +305,7 @@ impl Sheet for MailHtml {
             escape::text(&mut self.out, file.name.as_bytes());
             self.raw("\" style=\"max-width:100%;max-height:480px;height:auto;border:0;border-radius:4px\"></div>\n");
         }
-        self.tagged(
+        self.named(
             "<div class=\"er-text\" style=\"color:#2f343d;font-size:13px;line-height:20px;overflow-wrap:anywhere\"><bdi>",
             file.name.as_bytes(),
             "</bdi>",
@@ -313,8 +320,8 @@ impl Sheet for MailHtml {
     fn reactions(&mut self, reactions: &[String]) {
         self.raw("<div style=\"font-size:12px;line-height:22px\">");
         for reaction in reactions {
-            self.tagged(
-                "<span class=\"er-tag\" style=\"display:inline-block;max-width:100%;box-sizing:border-box;background:#eeeff1;color:#4d5259;border-radius:10px;padding:0 8px;line-height:20px;margin:1px 0\"><bdi>",
+            self.named(
+                "<span class=\"er-tag\" style=\"display:inline-block;max-width:100%;box-sizing:border-box;background:#eeeff1;color:#4d5259;border-radius:10px;padding:0 8px;line-height:20px;margin:1px 0;overflow-wrap:anywhere\"><bdi>",
                 reaction.as_bytes(),
                 "</bdi></span> ",
             );
