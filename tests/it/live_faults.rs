@@ -518,6 +518,20 @@ async fn look_ups_and_files_survive_what_the_server_does() {
             place.heal().await;
         }
     }
+    // A member that was looked at counts in another way.
+    assert_eq!(source.survey(&query).await.unwrap().messages, 41);
+    for (fault, how) in faults("count") {
+        place.fail(times(4), how).await;
+        assert_eq!(source.count(&query).await.expect(fault), 41, "{fault}");
+        place.heal().await;
+    }
+    place
+        .fail(
+            times(1_000),
+            doc! {"failCommands": ["count"], "errorCode": 13},
+        )
+        .await;
+    assert!(source.count(&query).await.is_err(), "nobody was asked");
 }
 
 // A member that lags behind has the record of a new file before its chunks.
