@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tokio::task::{self, JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,9 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// How often the end of a job is tried to be written, a heartbeat apart; after that its lease runs out.
 const SETTLE_ATTEMPTS: u32 = 5;
 
+/// Jobs without a worker whose leftovers are removed at a time. The sweeper comes to the others.
+const CLEANERS: usize = 4;
+
 /// A process's worker: at most `jobs.workers` exports at a time, and mails beside them.
 pub struct Worker {
     service: Service,
@@ -46,6 +50,8 @@ pub struct Worker {
     name: String,
     /// Cancelled when what runs is to be handed to another process.
     hard: CancellationToken,
+    /// Those that remove what jobs without a worker left.
+    cleaners: Arc<Semaphore>,
 }
 
 impl Worker {
@@ -55,6 +61,7 @@ impl Worker {
         let worker = Arc::new(Self {
             name: name(),
             hard: hard.child_token(),
+            cleaners: Arc::new(Semaphore::new(CLEANERS)),
             service,
         });
         let jobs = &worker.service.config.jobs;
@@ -111,7 +118,7 @@ impl Worker {
     }
 
     /// The next job of a lane.
-    async fn claim(&self, lane: &Lane) -> Option<(Job, Fence)> {
+    async fn claim(self: &Arc<Self>, lane: &Lane) -> Option<(Job, Fence)> {
         let jobs = &self.service.config.jobs;
         let now = self.service.clock.now();
         let except: Vec<_> = lane.owners.iter().map(|(_, owner)| owner.clone()).collect();
@@ -132,13 +139,13 @@ impl Worker {
             }
         };
         for job in ended {
-            self.bury(&job, now).await;
+            self.bury(job, now);
         }
         job
     }
 
     /// Says in the log that a job ended without its worker, and removes what that one left.
-    async fn bury(&self, job: &Job, now: i64) {
+    fn bury(self: &Arc<Self>, job: Job, now: i64) {
         steps::reached(Step::Abandoned);
         let settlement = match &job.error {
             Some(error) if job.state == JobState::Failed => Settlement::Failed(error.clone()),
@@ -148,8 +155,15 @@ impl Worker {
         let took = now.saturating_sub(job.started_at.unwrap_or(now));
         let took = Duration::from_millis(took.try_into().unwrap_or_default());
         tracing::warn!(job = job.id.0, "the job has lost its worker");
-        tell(job, &settlement, took);
-        self.clean(job, None).await;
+        tell(&job, &settlement, took);
+        // A store may hang, and jobs do not wait for it.
+        if let Ok(permit) = Arc::clone(&self.cleaners).try_acquire_owned() {
+            let worker = Arc::clone(self);
+            tokio::spawn(async move {
+                worker.clean(&job, None).await;
+                drop(permit);
+            });
+        }
     }
 
     async fn work(self: Arc<Self>, job: Job, fence: Fence) {
