@@ -406,4 +406,5 @@ fn everybody_can_use_every_kind_of_message() {
             .is_some_and(|extension| extension == "html")
     });
     assert_eq!(found["pages"], pages.count());
+    assert!(found["searches"].as_u64() > Some(4), "{found:#}");
 }
