@@ -121,7 +121,7 @@ pub struct EmailExportWork {
     pub messages: Vec<String>,
     /// Who gets them.
     pub recipients: Vec<Recipient>,
-    /// The subject as it was written.
+    /// The subject as it was written, as far as a mail shows it.
     pub subject: String,
     /// Whether all get the same mail.
     pub together: bool,

@@ -178,13 +178,17 @@ async fn answer(app: &App, directory: &Path, listen: Option<SocketAddr>) -> anyh
     let nothing = Some(Path::new("/dev/null"));
     let config = Config::load(nothing, std::iter::empty(), &settings)?;
     telemetry::start_log(&config.log)?;
+    let mails = directory.join("mails");
+    let mails = mails.display();
     let who = format!("-H 'X-User-Id: {USER}' -H 'X-Auth-Token: {TOKEN}'");
     eprintln!(
         "\nNow Export Room answers on {site}, until you press Ctrl-C; {site}/docs explains every call.\n\
          To log in: user admin, password {PASSWORD}. In another terminal, to ask for an export, look how far it is, and download it:\n\n\
          ID=$(curl -si {site}/api/v1/rooms.export {who} -H 'Content-Type: application/json' -d '{{\"rid\":\"GENERAL\",\"type\":\"file\",\"format\":\"html\"}}' | tee /dev/stderr | sed -n 's/^location:.*id=\\([[:alnum:]]*\\).*/\\1/p')\n\
          curl -s \"{site}/api/v1/rooms.export.status?id=$ID\" {who}\n\
-         curl -OJ \"{site}/data-export/$ID\" {who}\n"
+         curl -OJ \"{site}/data-export/$ID\" {who}\n\n\
+         To send messages by mail; this mail, and one for each export that is ready, become files in {mails}:\n\n\
+         curl -s {site}/api/v1/rooms.export {who} -H 'Content-Type: application/json' -d '{{\"rid\":\"GENERAL\",\"type\":\"email\",\"toUsers\":[\"admin\"],\"toEmails\":[],\"subject\":\"\",\"messages\":[\"tJWyHpxqy8MgmC5T5\",\"BuH7JXNixvzBEnfvJ\",\"XtECq9jPw9nXCCHR7\"]}}'\n"
     );
     // The first Ctrl-C ends it all at once: what was accepted is done when the demo is started again.
     let shutdown = Shutdown {

@@ -301,9 +301,7 @@ fn explain(error: anyhow::Error) -> anyhow::Error {
     });
     match error.downcast_ref() {
         Some(ExportError::Cancelled) => error,
-        _ if full => {
-            error.context("the disk is full; free some space or choose another place with -o")
-        }
+        _ if full => error.context("the disk is full; free some space, or choose another place"),
         _ => error,
     }
 }

@@ -35,7 +35,7 @@ pub enum TargetError {
     #[error("{} is not a ZIP; --force replaces only ZIPs, so choose another name with -o", .0.display())]
     NotAZip(PathBuf),
     /// The disk has too little room.
-    #[error("{}: about {} MB are needed and {} MB are free; free some space or choose another place with -o",
+    #[error("{}: about {} MB are needed and {} MB are free; free some space, or choose another place",
         .directory.display(), .needed.div_ceil(1_000_000), .free / 1_000_000)]
     NoSpace {
         /// Where the file was to be.

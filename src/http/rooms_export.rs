@@ -24,6 +24,7 @@ use crate::access::Decision;
 use crate::export::request::{Edge, Format, parse_date};
 use crate::jobs::steps::{Step, reached};
 use crate::jobs::{EmailExportWork, Enqueued, FileExportWork, JobId, NewJob, Work};
+use crate::mail::mime;
 use crate::mail::recipients::{self, RecipientError, Recipients};
 use crate::random;
 use crate::store::RoomId;
@@ -451,7 +452,13 @@ async fn enqueue_mail(
         rid: room.0.clone(),
         messages: asked.messages.clone(),
         recipients: to,
-        subject: asked.subject.to_owned(),
+        // One character more than a header shows, so that it shows that there is more.
+        subject: asked
+            .subject
+            .trim()
+            .chars()
+            .take(mime::LONGEST + 1)
+            .collect(),
         together: config.together,
     };
     let same = digest(&key);

@@ -351,8 +351,9 @@ impl Letter<'_> {
         let by = order
             .requester
             .map(|name| filled(texts.sent_by_user, &[&words::one_line(name)]));
+        let colon = texts.colon;
         let facts = format!(
-            "{}: {} · {}: {}",
+            "{}{colon}{} · {}{colon}{}",
             texts.facts_messages,
             self.messages.len(),
             texts.facts_times,

@@ -102,7 +102,7 @@ pub(crate) fn archived_head(
 
 /// Characters of a subject or a name in a header. A line has at most 998 bytes (RFC 5322 §2.1.1), and cannot be broken
 /// where no blank is.
-const LONGEST: usize = 250;
+pub const LONGEST: usize = 250;
 
 /// A text for a header: on one line of bounded length, and nothing in it passes for an encoded word (RFC 2047 §2), which the library would
 /// write as it is and readers would decode.

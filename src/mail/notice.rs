@@ -227,17 +227,19 @@ impl Letter<'_> {
             Ended::Ready { link, size } => {
                 text.extend([
                     &*filled(texts.download, &[&words::bytes(*size)]),
-                    ":\n\n",
+                    texts.colon.trim_end(),
+                    "\n\n",
                     link,
                     "\n\n",
-                    texts.link_note.trim_end_matches([':', '：', ' ']),
-                    ".\n\n",
+                    texts.link_note.trim_end_matches([':', '：', ' ', '\u{a0}']),
+                    texts.full_stop,
+                    "\n\n",
                 ]);
             }
             Ended::Failed => text.extend([texts.failed_again, "\n\n"]),
         }
         for (name, value) in &self.facts {
-            text.extend([name, ": ", value, "\n"]);
+            text.extend([name, texts.colon, value, "\n"]);
         }
         if !footer.is_empty() {
             text.extend(["\n-- \n", &footer]);

@@ -117,7 +117,8 @@ pub async fn resolve(
         }
     }
     to.extend(typed);
-    to.retain(|recipient| seen.insert(recipient.address.clone()));
+    // No mail server that people use tells two users apart by case, and who is named twice wants one mail.
+    to.retain(|recipient| seen.insert(recipient.address.to_lowercase()));
     if to.is_empty() {
         return Err(RecipientError::Nobody { missing });
     }

@@ -34,6 +34,9 @@ pub struct Texts {
     pub messages_title: &'static str,
     /// Who.
     pub sent_by_user: &'static str,
+    /// Between a name and its value, with the blanks that the language wants.
+    pub colon: &'static str,
+    pub full_stop: &'static str,
     pub facts_messages: &'static str,
     pub facts_times: &'static str,
     pub some_too_large: &'static str,

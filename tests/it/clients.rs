@@ -57,7 +57,7 @@ fn the_commands_that_the_demo_prints_work() {
     assert!(line.starts_with("Export Room answers on "), "{line}");
     let said = fs::read_to_string(said).unwrap();
     let commands: Vec<_> = said.lines().filter(|line| line.contains("curl ")).collect();
-    let [ask, status, download] = commands[..] else {
+    let [ask, status, download, mail] = commands[..] else {
         panic!("{said}");
     };
     let shell = |script: &str| {
@@ -83,6 +83,22 @@ fn the_commands_that_the_demo_prints_work() {
         .find(|path| path.extension().is_some_and(|kind| kind == "zip"))
         .expect("curl saved a ZIP under the name that the server gave");
     assert_eq!(manifest(&entries(&zip))["messages"]["rendered"], 1633);
+    assert_eq!(shell(mail), r#"{"missing":[],"success":true}"#);
+    let mails = place.path().join("export-room-demo/mails");
+    assert!(
+        said.contains("export-room-demo/mails"),
+        "where mails are: {said}"
+    );
+    wait_for("two mails", || {
+        let files = fs::read_dir(&mails)
+            .ok()?
+            .map(|entry| entry.unwrap().path());
+        (files
+            .filter(|file| file.extension().is_some_and(|kind| kind == "eml"))
+            .count()
+            == 2)
+            .then_some(())
+    });
     signal(&demo, "INT");
     let status = wait_for("the demo to end", || demo.try_wait().unwrap());
     assert_eq!(status.code(), Some(0));

@@ -187,7 +187,7 @@ fn messages_arrive_as_text_and_html_with_their_files() {
     let mailbox = MailServer::start(&[]);
     let server = with_mailbox(&mailbox, &[]);
     let body = ask(&json!({
-        "toUsers": ["bob", "uAlice", "ghost"], "toEmails": [" ann@Example.ORG", "ann@example.org", ""],
+        "toUsers": ["bob", "uAlice", "ghost"], "toEmails": [" ann@Example.ORG", "ANN@example.org", ""],
         "additionalEmails": "bob@example.org, ",
         "messages": ["m8", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m9", "nothing", "m1"], "subject": "  Größe\r\nBcc: evil@example.org 🚀 ",
     }));

@@ -763,6 +763,29 @@ mod tests {
     }
 
     #[test]
+    fn a_label_that_passes_for_another_address_does_not_hide_where_a_link_leads() {
+        for (typed, told) in [
+            ("[https://bank.example](https://x.org/a?b&c)", true),
+            ("[bank.example](https://x.org/a?b&c)", true),
+            ("[**https**://bank.example/](https://x.org/a?b&c)", true),
+            ("[https://x.org](https://x.org/a?b&c)", true),
+            ("[here](https://x.org/a?b&c)", false),
+            ("[version 2.0](https://x.org/a?b&c)", false),
+            ("[https://x.org/a?b&c](https://x.org/a?b&c)", false),
+            ("[x.org/a?b&c](https://x.org/a?b&c)", false),
+        ] {
+            let [html, ..] = written(&doc! {"_id": "m", "msg": typed}, Options::default());
+            let expected = "</a> (https://x.org/a?b&amp;c)";
+            assert_eq!(html.contains(expected), told, "{typed}\n{html}");
+        }
+        let [html, ..] = written(
+            &doc! {"_id": "m", "msg": "www.x.org and x.org"},
+            Options::default(),
+        );
+        assert!(!html.contains("</a> ("), "{html}");
+    }
+
+    #[test]
     fn where_buttons_of_blocks_lead_is_told() {
         let button = |text: &str, url: &str| doc! {"type": "button", "text": {"type": "plain_text", "text": text}, "url": url};
         let message = doc! {"_id": "m", "msg": "", "blocks": [{"type": "actions", "elements": [

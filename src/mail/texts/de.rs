@@ -11,6 +11,8 @@ pub(super) const TEXTS: Texts = Texts {
     default_subject: "Ausgewählte Nachrichten aus {}",
     messages_title: "Nachrichten aus {}",
     sent_by_user: "{} schickt Ihnen diese Nachrichten.",
+    colon: ": ",
+    full_stop: ".",
     facts_messages: "Nachrichten",
     facts_times: "Zeiten",
     some_too_large: "Dateien, die für diese E-Mail zu groß sind, sind genannt, aber nicht angehängt.",

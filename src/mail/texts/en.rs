@@ -10,6 +10,8 @@ pub(super) const TEXTS: Texts = Texts {
     default_subject: "Here's a selected portion of {} messages",
     messages_title: "Messages from {}",
     sent_by_user: "{} sends you these messages.",
+    colon: ": ",
+    full_stop: ".",
     facts_messages: "Messages",
     facts_times: "Times",
     some_too_large: "Files that are too large for this mail are named, but not attached.",

@@ -11,6 +11,8 @@ pub(super) const TEXTS: Texts = Texts {
     default_subject: "Mensajes elegidos de {}",
     messages_title: "Mensajes de {}",
     sent_by_user: "{} le envía estos mensajes.",
+    colon: ": ",
+    full_stop: ".",
     facts_messages: "Mensajes",
     facts_times: "Horas",
     some_too_large: "Los archivos demasiado grandes para este correo se nombran, pero no se adjuntan.",

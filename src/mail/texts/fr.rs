@@ -11,6 +11,8 @@ pub(super) const TEXTS: Texts = Texts {
     default_subject: "Messages choisis de {}",
     messages_title: "Messages de {}",
     sent_by_user: "{} vous envoie ces messages.",
+    colon: "\u{a0}: ",
+    full_stop: ".",
     facts_messages: "Messages",
     facts_times: "Heures",
     some_too_large: "Les fichiers trop volumineux pour ce courriel sont nommés, mais pas joints.",

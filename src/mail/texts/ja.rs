@@ -11,6 +11,8 @@ pub(super) const TEXTS: Texts = Texts {
     default_subject: "{} から選ばれたメッセージ",
     messages_title: "{} のメッセージ",
     sent_by_user: "{} さんからこれらのメッセージが届きました。",
+    colon: "：",
+    full_stop: "。",
     facts_messages: "メッセージ",
     facts_times: "時刻",
     some_too_large: "このメールには大きすぎるファイルは、名前のみ記載し、添付していません。",

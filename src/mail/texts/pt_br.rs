@@ -11,6 +11,8 @@ pub(super) const TEXTS: Texts = Texts {
     default_subject: "Mensagens escolhidas de {}",
     messages_title: "Mensagens de {}",
     sent_by_user: "{} envia estas mensagens para você.",
+    colon: ": ",
+    full_stop: ".",
     facts_messages: "Mensagens",
     facts_times: "Horários",
     some_too_large: "Arquivos grandes demais para este e-mail são citados, mas não anexados.",

@@ -11,6 +11,8 @@ pub(super) const TEXTS: Texts = Texts {
     default_subject: "Выбранные сообщения из {}",
     messages_title: "Сообщения из {}",
     sent_by_user: "{} отправляет вам эти сообщения.",
+    colon: ": ",
+    full_stop: ".",
     facts_messages: "Сообщения",
     facts_times: "Время",
     some_too_large: "Файлы, слишком большие для этого письма, названы, но не приложены.",

@@ -11,6 +11,8 @@ pub(super) const TEXTS: Texts = Texts {
     default_subject: "{} 的部分消息",
     messages_title: "来自 {} 的消息",
     sent_by_user: "{} 向您发送了这些消息。",
+    colon: "：",
+    full_stop: "。",
     facts_messages: "消息",
     facts_times: "时间",
     some_too_large: "对本邮件过大的文件只列出名称，未作为附件。",

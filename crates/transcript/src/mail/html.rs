@@ -80,6 +80,12 @@ impl MailHtml {
     }
 }
 
+/// Whether a link's label passes for the address that the link goes to.
+fn is_like_address(label: &[u8]) -> bool {
+    label.windows(3).any(|three| three == b"://")
+        || (label.contains(&b'.') && !label.iter().any(u8::is_ascii_whitespace))
+}
+
 /// Begins what people wrote.
 const TEXT: &str = "<div class=\"er-text\" dir=\"auto\" style=\"color:#2f343d;font-size:14px;line-height:20px;overflow-wrap:anywhere\">";
 /// Begins code in a line, and lines of code.
@@ -107,11 +113,21 @@ impl MailHtml {
                     links = links.saturating_sub(1);
                     if links == 0 {
                         if let Some(to) = address(markup, target) {
+                            let mut target = Vec::with_capacity(to.len());
+                            escape::text(&mut target, to.as_bytes());
+                            let shown = self.out[label..].trim_ascii();
                             // Nobody can see or follow a link without a label.
-                            if self.out[label..].trim_ascii().is_empty() {
-                                self.tagged("", to.as_bytes(), "");
+                            let is_seen = !shown.is_empty();
+                            let misleads = is_like_address(shown) && !target.ends_with(shown);
+                            if !is_seen {
+                                self.out.extend_from_slice(&target);
                             }
                             self.raw("</a>");
+                            if misleads {
+                                self.raw(" (");
+                                self.out.extend_from_slice(&target);
+                                self.raw(")");
+                            }
                         } else {
                             let mut text = String::new();
                             markup.target(target, &mut text);
