@@ -13,7 +13,7 @@ mod tries;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -131,8 +131,6 @@ pub struct MongoDatabase {
     seen: Arc<Mutex<Option<Timestamp>>>,
     /// When that was, in milliseconds.
     looked_at: Arc<AtomicI64>,
-    /// Whether a member answered then, and no router before shards.
-    is_member: Arc<AtomicBool>,
     /// Until when the primary is asked for everything.
     primary_until: Arc<Mutex<Option<Instant>>>,
     /// Whether the address wants secondaries and nothing else.
@@ -205,7 +203,6 @@ impl MongoDatabase {
             client: client.clone(),
             seen: Arc::default(),
             looked_at: Arc::new(AtomicI64::new(i64::MAX)),
-            is_member: Arc::default(),
             primary_until: Arc::default(),
             never_primary,
             persist: Duration::ZERO,
@@ -262,8 +259,6 @@ impl MongoDatabase {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             *seen = (*seen).max(Some(now));
         }
-        let is_router = answer.get_str("msg").is_ok_and(|name| name == "isdbgrid");
-        self.is_member.store(!is_router, Ordering::Relaxed);
         let time = answer.get_datetime("localTime");
         let time = time.map_err(|error| odd("hello", &error.to_string()))?;
         let time = time.timestamp_millis();
@@ -278,29 +273,20 @@ impl MongoDatabase {
 
     /// A session whose reads wait for what was looked for; `None` where nothing was, or the server is alone.
     pub(crate) async fn session(&self) -> Result<Option<ClientSession>, Error> {
-        let Some(seen) = self.seen() else {
-            return Ok(None);
-        };
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(seen) = seen else { return Ok(None) };
         let mut session = self.client.start_session().causal_consistency(true).await?;
         session.advance_operation_time(seen);
         Ok(Some(session))
     }
 
-    fn seen(&self) -> Option<Timestamp> {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A collection, read from whichever member the address prefers; for a while from the primary, when another member has
     /// not answered: one that lags behind for longer than an answer may take would never do.
     pub(crate) fn relaxed(&self, name: &str) -> Collection<RawDocumentBuf> {
-        self.relaxed_database().collection(name)
-    }
-
-    fn relaxed_database(&self) -> &Database {
         let until = *self.primary_until();
         match until {
-            Some(until) if Instant::now() < until => &self.current,
-            _ => &self.relaxed,
+            Some(until) if Instant::now() < until => self.current(name),
+            _ => self.relaxed.collection(name),
         }
     }
 
@@ -595,32 +581,13 @@ impl MongoDatabase {
         Ok(settings)
     }
 
-    /// How many documents a filter finds. A member counts what is in an index without making documents of it; the same
-    /// question to a router counts twice what is being moved between shards.
+    /// How many documents a filter finds.
     pub(crate) async fn count(
         &self,
         collection: &str,
         filter: Document,
     ) -> Result<u64, StoreError> {
         let filter = &filter;
-        if self.is_member.load(Ordering::Relaxed) {
-            let answer = self
-                .walk(collection, || async move {
-                    let mut question = doc! {"count": collection, "query": filter};
-                    // As a session's reads have it.
-                    if let Some(seen) = self.seen() {
-                        question.insert("readConcern", doc! {"afterClusterTime": seen});
-                    }
-                    let database = self.relaxed_database();
-                    let question = database.run_command(question);
-                    match database.selection_criteria() {
-                        Some(criteria) => question.selection_criteria(criteria.clone()).await,
-                        None => question.await,
-                    }
-                })
-                .await?;
-            return number(&answer, "n").ok_or_else(|| odd(collection, "a count is no number"));
-        }
         self.walk(collection, || async move {
             let documents = self.relaxed(collection);
             let question = documents.count_documents(filter.clone());
@@ -680,15 +647,6 @@ impl MongoDatabase {
 /// An answer of the server that no server gives.
 pub(crate) fn odd(what: &str, reason: &str) -> StoreError {
     StoreError::Server(format!("{what}: the answer cannot be read: {reason}"))
-}
-
-/// A count in an answer, which is as small a number as holds it.
-pub(crate) fn number(answer: &Document, key: &str) -> Option<u64> {
-    match answer.get(key)? {
-        Bson::Int32(number) => u64::try_from(*number).ok(),
-        Bson::Int64(number) => u64::try_from(*number).ok(),
-        _ => None,
-    }
 }
 
 /// The bytes of a document in a batch.

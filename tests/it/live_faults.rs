@@ -95,6 +95,64 @@ async fn a_lost_cursor_goes_on_where_it_was() {
     }
 }
 
+// Importers wrote instants as they liked, also ones that have not come yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_counts_as_many_messages_as_it_reads_whatever_their_instants_are() {
+    const FUTURE: i64 = 4_000_000_000_000;
+    let server = MongoServer::start(&[]);
+    let place = server.place();
+    let timestamp = bson::Timestamp {
+        time: 4_000_000_000,
+        increment: 1,
+    };
+    let kinds: [Bson; 14] = [
+        DateTime::from_millis(FUTURE).into(),
+        Bson::Null,
+        Bson::Undefined,
+        FUTURE.into(),
+        4e12.into(),
+        f64::NAN.into(),
+        "2096-10-02T07:06:40Z".into(),
+        "yesterday".into(),
+        doc! {"$numberLong": "1"}.into(),
+        Bson::Array(vec![DateTime::from_millis(FUTURE).into()]),
+        Bson::Array(Vec::new()),
+        true.into(),
+        timestamp.into(),
+        Bson::MaxKey,
+    ];
+    let mut dump = DumpBuilder::new();
+    let room = |number: usize| format!("room{number}");
+    for (number, ts) in kinds.iter().enumerate() {
+        let rid = room(number);
+        dump.add(
+            "rocketchat_room",
+            &doc! {"_id": &rid, "t": "c", "name": &rid},
+        );
+        for (name, ts) in [("a", DateTime::from_millis(1).into()), ("b", ts.clone())] {
+            let message = doc! {"_id": format!("{rid}{name}"), "rid": &rid, "ts": ts};
+            dump.add("rocketchat_message", &message);
+        }
+    }
+    place.load(&dump).await;
+    let source = source(&place).await;
+    let mut found = Vec::new();
+    for (number, ts) in kinds.iter().enumerate() {
+        let mut query = whole_room(&room(number));
+        let survey = source.survey(&query).await.unwrap();
+        query.window.to = survey.until;
+        let mut cursor = source.messages(&query).await.unwrap();
+        let mut read = 0;
+        while let Some(batch) = cursor.next_batch().await.unwrap() {
+            read += batch.docs().count();
+        }
+        if [survey.messages, read as u64] != [2; 2] {
+            found.push(format!("{ts}: {} {read}", survey.messages));
+        }
+    }
+    assert_eq!(found, [""; 0], "counted, read");
+}
+
 // What the server sorts after dates has its place behind them, unless it has an instant, and is never lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stands_behind_all_dates_comes_once() {
@@ -518,20 +576,6 @@ async fn look_ups_and_files_survive_what_the_server_does() {
             place.heal().await;
         }
     }
-    // A member that was looked at counts in another way.
-    assert_eq!(source.survey(&query).await.unwrap().messages, 41);
-    for (fault, how) in faults("count") {
-        place.fail(times(4), how).await;
-        assert_eq!(source.count(&query).await.expect(fault), 41, "{fault}");
-        place.heal().await;
-    }
-    place
-        .fail(
-            times(1_000),
-            doc! {"failCommands": ["count"], "errorCode": 13},
-        )
-        .await;
-    assert!(source.count(&query).await.is_err(), "nobody was asked");
 }
 
 // A member that lags behind has the record of a new file before its chunks.

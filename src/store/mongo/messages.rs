@@ -86,19 +86,23 @@ pub(super) fn from_the_beginning(query: &MessageQuery) -> Document {
 
 /// The messages of a query whose `ts` is a date.
 pub(super) fn dated(query: &MessageQuery) -> Document {
-    let Window { from, to } = query.window;
+    filter(query, doc! {"ts": dates(query.window)})
+}
+
+/// What the `ts` of such messages is.
+fn dates(window: Window) -> Document {
     let mut ts = Document::new();
-    if let Some(from) = from {
+    if let Some(from) = window.from {
         ts.insert("$gte", DateTime::from_millis(from));
     }
     // Dates are whole milliseconds. After the last of them there is nothing to leave out.
-    if let Some(after) = to.and_then(|to| to.checked_add(1)) {
+    if let Some(after) = window.to.and_then(|to| to.checked_add(1)) {
         ts.insert("$lt", DateTime::from_millis(after));
     }
     if ts.is_empty() {
         ts.insert("$type", "date");
     }
-    filter(query, doc! {"ts": ts})
+    ts
 }
 
 /// The messages of a query's room, of whatever time, whose `ts` is no date. Two questions, so that each is answered by
@@ -106,14 +110,12 @@ pub(super) fn dated(query: &MessageQuery) -> Document {
 /// none that is found as dated: an array is found by what is in it as well.
 pub(super) fn undated(query: &MessageQuery) -> [Document; 2] {
     let types: Vec<Bson> = NO_DATES.iter().map(|&name| name.into()).collect();
-    let no_date = doc! {"$type": "date"};
-    [
-        filter(query, doc! {"ts": {"$eq": null, "$not": &no_date}}),
-        filter(
-            query,
-            doc! {"ts": {"$type": types, "$ne": null, "$not": &no_date}},
-        ),
-    ]
+    let questions = [doc! {"$eq": null}, doc! {"$type": types, "$ne": null}];
+    questions.map(|ts| {
+        let mut filter = filter(query, doc! {"ts": ts});
+        filter.insert("$nor", [doc! {"ts": dates(query.window)}]);
+        filter
+    })
 }
 
 fn filter(query: &MessageQuery, ts: Document) -> Document {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use bson::{Document, doc};
+use bson::{Bson, Document, doc};
 use futures_util::StreamExt;
 use mongodb::options::{FindOneOptions, FindOptions};
 use transcript::bson::{Doc, Value, id_text};
 
-use super::{Load, MongoDatabase, document, messages, number, odd};
+use super::{Load, MongoDatabase, document, messages, odd};
 use crate::network::Uri;
 use crate::store::batches::cursor;
 use crate::store::directory::Settings;
@@ -123,18 +123,6 @@ impl MongoSource {
     /// How many messages from the beginning of a room on there are, in one walk along the index. `None` where the `ts` of
     /// some may be an instant and is no date, so that only reading them tells how long the room is.
     async fn count_at_once(&self, query: &MessageQuery) -> Result<Option<u64>, StoreError> {
-        if !messages::may_have_undated(&self.database, &query.room).await {
-            let filter = if query.window.to.is_some() {
-                messages::dated(query)
-            } else {
-                doc! {"rid": &query.room.0}
-            };
-            return self
-                .database
-                .count(messages::COLLECTION, filter)
-                .await
-                .map(Some);
-        }
         let stages = [
             doc! {"$match": messages::from_the_beginning(query)},
             doc! {"$group": {"_id": {"$type": "$ts"}, "count": {"$sum": 1_i64}}},
@@ -146,7 +134,12 @@ impl MongoSource {
             if !matches!(kind, "date" | "missing" | "null" | "undefined") {
                 return Ok(None);
             }
-            let some = number(&group, "count");
+            // As small a number as holds it.
+            let some = match group.get("count") {
+                Some(Bson::Int32(some)) => u64::try_from(*some).ok(),
+                Some(Bson::Int64(some)) => u64::try_from(*some).ok(),
+                _ => None,
+            };
             count += some.ok_or_else(|| odd(messages::COLLECTION, "a count is no number"))?;
         }
         Ok(Some(count))
