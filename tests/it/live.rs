@@ -2,6 +2,7 @@
 //! it, and nothing lost whoever dies.
 
 use std::collections::HashSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
@@ -822,6 +823,42 @@ async fn a_live_workspace_is_copied_whole_or_by_rooms() {
     let left = std::fs::read_dir(home.path()).unwrap();
     let copies = left.filter(|entry| entry.as_ref().unwrap().path().is_dir());
     assert_eq!(copies.count(), 0);
+}
+
+// What an import that goes on has asked for once more stands behind dates that come later.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_date_does_not_say_how_far_a_copy_is() {
+    let server = MongoServer::start(&[]);
+    let place = server.place();
+    fill(&place, &[]).await;
+    let database = place.database().await;
+    let messages = database.collection::<Document>("rocketchat_message");
+    let pad = doc! {"$set": {"pad": "x".repeat(64 << 10)}};
+    messages.update_many(doc! {}, pad).await.unwrap();
+    let home = home();
+    let workspace = home.path().join("chat.db");
+    place
+        .fail(
+            doc! {"skip": 3, "times": 1},
+            doc! {"failCommands": ["getMore"], "errorCode": 13},
+        )
+        .await;
+    let chosen = ["--room", "general"];
+    let (code, told) = import(
+        &place.address,
+        &workspace,
+        &[&["--batch", "5"], &chosen[..]].concat(),
+    );
+    assert_eq!(code, 2, "{told}");
+    let odd = doc! {"_id": "odd", "rid": "GENERAL", "msg": "", "ts": 4_000_000_000_000_i64};
+    messages.insert_one(&odd).await.unwrap();
+    let part = only_directory(&home).join("rocketchat_message.bson.part");
+    let mut part = std::fs::File::options().append(true).open(part).unwrap();
+    part.write_all(&odd.to_vec().unwrap()).unwrap();
+    let (code, told) = import(&place.address, &workspace, &chosen);
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("is kept as it was then"), "{told}");
+    assert_eq!(imported(&workspace)[0], ("GENERAL".to_owned(), 42));
 }
 
 /// The only directory among these.

@@ -21,12 +21,11 @@ use bson::{Bson, Document, doc};
 use futures_util::StreamExt;
 use mongodb::options::FindOptions;
 use tokio_util::sync::CancellationToken;
-use transcript::bson::Doc;
+use transcript::bson::{Doc, Value};
 
 use super::tries::{Lost, Tries};
 use super::{MongoDatabase, MongoSource, document, messages, odd};
 use crate::store::dump::check;
-use crate::store::order::{MessageKey, NO_TS};
 use crate::store::{MessageQuery, MessageSource, RoomId, Selection, StoreError, Window};
 
 /// What exports can need: collection, and the field that says of which room a document is, when it is of one.
@@ -494,28 +493,35 @@ impl Copy {
     /// messages are read again: of this millisecond some may not have come. `None` from the room's beginning.
     fn last_message(&mut self) -> Result<Option<(String, Option<i64>)>, StoreError> {
         let mut reading = Reading::open(&self.part)?;
-        let mut last: Option<(String, i64)> = None;
+        let mut last: Option<(String, Option<i64>)> = None;
         let (mut bytes, mut found) = (0, 0);
         // Where the room and the millisecond begin: bytes and messages before them.
         let (mut room, mut millisecond) = ((0, 0), (0, 0));
         while let Some(doc) = reading.next()? {
             let view = Doc::new(doc).unwrap_or(Doc::EMPTY);
-            let ts = MessageKey::read(view).ts;
+            // What has another kind of instant may stand behind dates that come later.
+            let ts = match view.get("ts") {
+                Some(Value::DateTime(ts)) => Some(ts),
+                _ => None,
+            };
             let rid = view.text("rid").map(|rid| rid.to_str().into_owned());
             let rid = rid.unwrap_or_default();
             if last.as_ref().is_none_or(|(last, _)| *last != rid) {
                 room = (bytes, found);
+                last = Some((rid, None));
             }
-            if last.as_ref() != Some(&(rid.clone(), ts)) {
+            if let Some((_, last)) = &mut last
+                && ts.is_some_and(|ts| *last != Some(ts))
+            {
                 millisecond = (bytes, found);
-                last = Some((rid, ts));
+                *last = ts;
             }
             bytes += doc.len() as u64;
             found += 1;
         }
         let (place, (whole, found)) = match last {
-            Some((rid, NO_TS)) => (Some((rid, None)), room),
-            Some((rid, ts)) => (Some((rid, Some(ts))), millisecond),
+            Some((rid, None)) => (Some((rid, None)), room),
+            Some((rid, ts)) => (Some((rid, ts)), millisecond),
             None => (None, (0, 0)),
         };
         self.found = found;
