@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use tokio::task::{self, JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
@@ -50,8 +49,6 @@ pub struct Worker {
     name: String,
     /// Cancelled when what runs is to be handed to another process.
     hard: CancellationToken,
-    /// Those that remove what jobs without a worker left.
-    cleaners: Arc<Semaphore>,
 }
 
 impl Worker {
@@ -61,7 +58,6 @@ impl Worker {
         let worker = Arc::new(Self {
             name: name(),
             hard: hard.child_token(),
-            cleaners: Arc::new(Semaphore::new(CLEANERS)),
             service,
         });
         let jobs = &worker.service.config.jobs;
@@ -73,11 +69,12 @@ impl Worker {
         let mut notices = Lane::new(Work::NOTICES, MAIL_ATTEMPTS, jobs.workers.min(1));
         let mut messages = Lane::new(Work::MESSAGES, MAIL_ATTEMPTS, jobs.workers.min(SENDERS));
         messages.in_turn = true;
+        let mut cleaners = JoinSet::new();
         while !soft.is_cancelled() && !hard.is_cancelled() {
             for lane in [&mut notices, &mut messages, &mut exports] {
                 while lane.is_free()
                     && !soft.is_cancelled()
-                    && let Some((job, fence)) = worker.claim(lane).await
+                    && let Some((job, fence)) = worker.claim(lane, &mut cleaners).await
                 {
                     let owner = job.owner.clone();
                     let task = lane.running.spawn(Arc::clone(&worker).work(job, fence));
@@ -107,18 +104,25 @@ impl Worker {
                 while lane.ended().await.is_some() {}
             }
         };
+        let cleaned = async { while cleaners.join_next().await.is_some() {} };
         tokio::select! {
-            () = drained() => {}
+            ((), ()) = async { tokio::join!(drained(), cleaned) } => {}
             () = sleep(jobs.grace) => {}
             () = hard.cancelled() => {}
         }
         worker.hard.cancel();
         drained().await;
+        // What they do not come to, the sweeper does.
+        cleaners.shutdown().await;
         worker.service.mailer.close().await;
     }
 
     /// The next job of a lane.
-    async fn claim(self: &Arc<Self>, lane: &Lane) -> Option<(Job, Fence)> {
+    async fn claim(
+        self: &Arc<Self>,
+        lane: &Lane,
+        cleaners: &mut JoinSet<()>,
+    ) -> Option<(Job, Fence)> {
         let jobs = &self.service.config.jobs;
         let now = self.service.clock.now();
         let except: Vec<_> = lane.owners.iter().map(|(_, owner)| owner.clone()).collect();
@@ -139,13 +143,13 @@ impl Worker {
             }
         };
         for job in ended {
-            self.bury(job, now);
+            self.bury(job, now, cleaners);
         }
         job
     }
 
     /// Says in the log that a job ended without its worker, and removes what that one left.
-    fn bury(self: &Arc<Self>, job: Job, now: i64) {
+    fn bury(self: &Arc<Self>, job: Job, now: i64, cleaners: &mut JoinSet<()>) {
         steps::reached(Step::Abandoned);
         let settlement = match &job.error {
             Some(error) if job.state == JobState::Failed => Settlement::Failed(error.clone()),
@@ -157,12 +161,12 @@ impl Worker {
         tracing::warn!(job = job.id.0, "the job has lost its worker");
         tell(&job, &settlement, took);
         // A store may hang, and jobs do not wait for it.
-        if let Ok(permit) = Arc::clone(&self.cleaners).try_acquire_owned() {
+        while cleaners.try_join_next().is_some() {}
+        if cleaners.len() < CLEANERS {
             let worker = Arc::clone(self);
-            tokio::spawn(async move {
-                worker.clean(&job, None).await;
-                drop(permit);
-            });
+            cleaners.spawn(async move { worker.clean(&job, None).await });
+        } else {
+            tracing::info!(job = job.id.0, "what the job left is removed later");
         }
     }
 

@@ -294,3 +294,28 @@ async fn a_killed_server_leaves_no_object_behind() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_store_that_hangs_when_leftovers_are_removed_holds_up_no_export() {
+    let proxy = FaultProxy::start(Store::get(Kind::S3).port());
+    let (world, home) = World::new(Kind::S3, "lost", 100_000, Some(proxy.port));
+    // Longer than the test waits.
+    let mut settings = world.settings();
+    settings.extend(["jobs.attempts=1", "blobs.timeout=1h"]);
+    let server = Server::doomed(home, "record", &settings);
+    let lost = server.export(ADMIN, &request());
+    let home = server.fallen();
+    proxy.reset();
+    proxy.fail(&["DELETE"], Fault::Hang, usize::MAX);
+    let server = Server::start_in(home, &settings);
+    let ended = server.ended(ADMIN, &lost);
+    assert_eq!(ended["error"]["code"], "interrupted", "{ended}");
+    let id = server.export(ADMIN, &request());
+    let ended = server.ended(ADMIN, &id);
+    assert_eq!(ended["state"], "done", "{ended}\n{}", server.log());
+    let seen = proxy.reset();
+    assert!(
+        seen.iter().any(|line| line.starts_with("DELETE")),
+        "{seen:#?}"
+    );
+}
