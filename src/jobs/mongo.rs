@@ -7,7 +7,7 @@
 //!
 //! A job that ends well and leaves a record, or further jobs, carries them in `pending` from the same change that ends it.
 //! They are written to their own places next, and `pending` is taken away: by who ended the job, or, when that process
-//! died in between, by whoever looks for work next.
+//! died in between, by whoever looks for work or at the job next.
 //!
 //! Instants are those of the server's clock, which all processes share; see `ServerTime`.
 
@@ -208,16 +208,33 @@ impl MongoQueue {
         Ok(())
     }
 
-    /// A job as others are told of it: when it has ended, what belongs to its end is written first, so that who is told that
-    /// an export is done finds it.
-    async fn told(&self, job: &Document) -> Job {
-        if let (Ok(id), Ok(pending)) = (job.get_str("_id"), job.get_document("pending"))
-            && let Err(error) = self.fulfil(id, pending).await
-        {
-            // It is tried again whenever somebody looks for work.
-            tracing::warn!(job = id, %error, "what an ended job leaves cannot be written yet");
+    /// Writes what an ended job has left to be written, if it has; whether nothing is left.
+    async fn catch_up(&self, job: &Document) -> bool {
+        let (Ok(id), Ok(pending)) = (job.get_str("_id"), job.get_document("pending")) else {
+            return true;
+        };
+        match self.fulfil(id, pending).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(job = id, %error, "what an ended job leaves cannot be written yet");
+                false
+            }
         }
-        job_of(job)
+    }
+
+    /// Jobs as others are told of them: what belongs to the end of one is written before, if it can be, so that who is told
+    /// that an export is done finds it. What was refused is left to those who look for work.
+    async fn told(&self, jobs: &[Document]) -> Vec<Job> {
+        let mut is_refused = false;
+        for job in jobs {
+            let refused_before = job
+                .get_document("pending")
+                .is_ok_and(|pending| pending.contains_key("again"));
+            if !is_refused && !refused_before {
+                is_refused = !self.catch_up(job).await;
+            }
+        }
+        jobs.iter().map(job_of).collect()
     }
 
     /// Writes what jobs of processes that died have left. What is refused is tried again after a while, and keeps nobody
@@ -227,15 +244,11 @@ impl MongoQueue {
             "pending.since": {"$exists": true}, "pending.again": {"$not": {"$gt": date(now)}},
         };
         for job in self.all(pending, doc! {}, PENDING).await? {
-            let (Ok(id), Ok(pending)) = (job.get_str("_id"), job.get_document("pending")) else {
+            if self.catch_up(&job).await {
                 continue;
-            };
-            let Err(error) = self.fulfil(id, pending).await else {
-                continue;
-            };
-            tracing::warn!(job = id, %error, "what an ended job leaves cannot be written yet");
+            }
             let again = date(now.saturating_add(millis(REFUSED)));
-            let waiting = doc! {"_id": id, "pending.since": {"$exists": true}};
+            let waiting = doc! {"_id": job.get("_id"), "pending.since": {"$exists": true}};
             self.change(waiting, doc! {"$set": {"pending.again": again}})
                 .await?;
         }
@@ -728,10 +741,8 @@ impl JobQueue for MongoQueue {
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<Job>, QueueError> {
-        match self.find(doc! {"_id": &id.0}).await? {
-            Some(job) => Ok(Some(self.told(&job).await)),
-            None => Ok(None),
-        }
+        let found: Vec<_> = self.find(doc! {"_id": &id.0}).await?.into_iter().collect();
+        Ok(self.told(&found).await.pop())
     }
 
     async fn jobs(&self, filter: &JobFilter<'_>) -> Result<(Vec<Job>, u64), QueueError> {
@@ -755,11 +766,8 @@ impl JobQueue for MongoQueue {
             .sort(doc! {"createdAt": order, "_id": order})
             .skip(filter.offset)
             .limit(filter.count.min(total).try_into().unwrap_or(i64::MAX));
-        let mut jobs = Vec::new();
-        for job in self.page(question).await? {
-            jobs.push(self.told(&job).await);
-        }
-        Ok((jobs, total))
+        let page = self.page(question).await?;
+        Ok((self.told(&page).await, total))
     }
 
     async fn remove(&self, id: &JobId) -> Result<bool, QueueError> {
