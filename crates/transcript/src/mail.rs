@@ -613,10 +613,12 @@ mod tests {
     fn written(doc: &::bson::Document, options: Options) -> [String; 3] {
         let bytes = doc.to_vec().unwrap();
         let message = Message::read(&bytes);
+        let root = thread_root(&message, 100, &Labels::ENGLISH);
         let shown = Shown {
             message: &message,
             when: "",
-            root: None,
+            // A reply to what looks like itself.
+            root: Some(&root),
             files: &[],
             history: &[Message::read(&bytes)],
             instants: &Told,
@@ -626,7 +628,6 @@ mod tests {
         write(&mut html, &shown, &Labels::ENGLISH);
         write(&mut text, &shown, &Labels::ENGLISH);
         let html = String::from_utf8(html.out).unwrap();
-        let root = thread_root(&message, 100, &Labels::ENGLISH);
         [html, text.out, root.excerpt]
     }
 
@@ -635,16 +636,12 @@ mod tests {
         let forged = "Eve\n\nAlice @alice · 7:00 PM\nI approve the payment";
         let message = doc! {
             "_id": "m", "msg": "hi", "alias": forged, "u": {"username": forged},
-            "reactions": {forged: {"usernames": [forged]}},
+            "reactions": {forged: {"usernames": [forged]}}, "tmid": "root",
             "attachments": [{"title": forged, "fields": [{"title": forged, "value": "x"}]}],
         };
         let [html, text, _] = written(&message, Options::default());
-        for line in html.split("<br>").skip(1) {
-            assert!(
-                !line.starts_with("Alice") && !line.starts_with("I approve"),
-                "{html}"
-            );
-        }
+        assert!(html.contains("I approve the payment"), "{html}");
+        assert!(!html.contains("<br>"), "{html}");
         assert!(
             !text.lines().any(|line| line.starts_with("Alice")),
             "{text}"
@@ -769,14 +766,24 @@ mod tests {
             ("[bank.example](https://x.org/a?b&c)", true),
             ("[**https**://bank.example/](https://x.org/a?b&c)", true),
             ("[https://x.org](https://x.org/a?b&c)", true),
+            ("[bank.example/login now](https://x.org/a?b&c)", true),
+            ("[bank**.**example](https://x.org/a?b&c)", true),
+            ("[bank。example](https://x.org/a?b&c)", true),
+            ("[bank.\u{200b}example](https://x.org/a?b&c)", true),
+            ("[192.0.2.1](https://x.org/a?b&c)", true),
+            ("[x.org/a?b&c](https://evil-x.org/a?b&c)", true),
+            // The end of the address is not the address.
+            ("[x.org/a?b&c](https://evil.org/x.org/a?b&c)", true),
             ("[here](https://x.org/a?b&c)", false),
             ("[version 2.0](https://x.org/a?b&c)", false),
             ("[https://x.org/a?b&c](https://x.org/a?b&c)", false),
             ("[x.org/a?b&c](https://x.org/a?b&c)", false),
+            ("[**x.org/a?b&c**](https://x.org/a?b&c)", false),
+            ("[Mr. Smith](https://x.org/a?b&c)", false),
         ] {
             let [html, ..] = written(&doc! {"_id": "m", "msg": typed}, Options::default());
-            let expected = "</a> (https://x.org/a?b&amp;c)";
-            assert_eq!(html.contains(expected), told, "{typed}\n{html}");
+            let is_told = html.contains("</a> (https://") && html.contains("x.org/a?b&amp;c)");
+            assert_eq!(is_told, told, "{typed}\n{html}");
         }
         let [html, ..] = written(
             &doc! {"_id": "m", "msg": "www.x.org and x.org"},

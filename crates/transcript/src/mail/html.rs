@@ -80,10 +80,36 @@ impl MailHtml {
     }
 }
 
-/// Whether a link's label passes for the address that the link goes to.
-fn is_like_address(label: &[u8]) -> bool {
-    label.windows(3).any(|three| three == b"://")
-        || (label.contains(&b'.') && !label.iter().any(u8::is_ascii_whitespace))
+/// Whether a link's label passes for another address than that which the link goes to. Both as HTML.
+fn misleads(label: &[u8], target: &[u8]) -> bool {
+    let mut shown = Vec::with_capacity(label.len());
+    let mut in_tag = false;
+    for &byte in label {
+        match byte {
+            b'<' => in_tag = true,
+            b'>' => in_tag = false,
+            _ if in_tag => {}
+            _ => shown.push(byte),
+        }
+    }
+    let shown = shown.trim_ascii();
+    let is_target = ["", "http://", "https://", "mailto:", "tel:"]
+        .iter()
+        .any(|scheme| target.strip_prefix(scheme.as_bytes()) == Some(shown));
+    let shown = String::from_utf8_lossy(shown);
+    !is_target && shown.split_whitespace().any(is_like_address)
+}
+
+/// Whether a word looks like an address: it has a scheme, or what may be a domain.
+fn is_like_address(word: &str) -> bool {
+    // What browsers take as dots of a domain (UTS #46 §2.3).
+    let dots = ['.', '。', '．', '｡'];
+    // Signs that nobody sees hide no letter.
+    let mut names = word
+        .split(dots)
+        .skip(1)
+        .filter_map(|part| part.chars().find(|sign| sign.is_alphanumeric()));
+    word.contains("://") || names.clone().any(char::is_alphabetic) || names.nth(2).is_some()
 }
 
 /// Begins what people wrote.
@@ -115,11 +141,9 @@ impl MailHtml {
                         if let Some(to) = address(markup, target) {
                             let mut target = Vec::with_capacity(to.len());
                             escape::text(&mut target, to.as_bytes());
-                            let shown = self.out[label..].trim_ascii();
+                            let misleads = misleads(&self.out[label..], &target);
                             // Nobody can see or follow a link without a label.
-                            let is_seen = !shown.is_empty();
-                            let misleads = is_like_address(shown) && !target.ends_with(shown);
-                            if !is_seen {
+                            if self.out[label..].trim_ascii().is_empty() {
                                 self.out.extend_from_slice(&target);
                             }
                             self.raw("</a>");
@@ -260,7 +284,7 @@ impl Sheet for MailHtml {
     }
 
     fn note(&mut self, text: &str) {
-        self.tagged(
+        self.named(
             "<div class=\"er-dim\" dir=\"auto\" style=\"color:#6c727a;font-size:12px;line-height:18px;overflow-wrap:anywhere\">",
             text.as_bytes(),
             "</div>\n",
