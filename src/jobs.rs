@@ -121,7 +121,7 @@ pub struct EmailExportWork {
     pub messages: Vec<String>,
     /// Who gets them.
     pub recipients: Vec<Recipient>,
-    /// The subject as it was written, as far as a mail shows it.
+    /// What was written as subject, as far as a mail shows it.
     pub subject: String,
     /// Whether all get the same mail.
     pub together: bool,

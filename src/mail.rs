@@ -433,8 +433,8 @@ pub fn recipient(user: &User) -> Option<Address> {
     })
 }
 
-/// The address that a text is, its domain in ASCII (RFC 5890) and lower case: two of them are the same mailbox when they
-/// are equal. The local part may be of any script (RFC 6531).
+/// The address that a text is, its domain in ASCII (RFC 5890) and lower case. The local part may be of any script
+/// (RFC 6531).
 pub fn address(text: &str) -> Option<lettre::Address> {
     if text
         .chars()

@@ -30,7 +30,7 @@ use crate::export::progress::{Progress, Snapshot};
 use crate::export::report::ExportReport;
 use crate::export::request::{DEFAULT_LEVEL, Edge, ExportRequest, Format, cores, parse_date};
 use crate::export::style;
-use crate::export::target::{Target, Written};
+use crate::export::target::{Content, Target, Written};
 use crate::store::directory::Settings;
 use crate::store::{MessageSource, Window};
 use crate::telemetry::start_log;
@@ -235,19 +235,8 @@ pub(super) async fn export(
     };
     let expected = export.count(&request).await?;
     let needed = expected_bytes(expected.messages);
-    let (path, target_progress) = (output.clone(), Arc::clone(&progress));
-    let target = tokio::task::spawn_blocking(move || {
-        if to_stdout {
-            Ok(Target::stream(Box::new(io::stdout()), target_progress))
-        } else {
-            Target::file(&path, force, needed, target_progress)
-        }
-    });
-    // Opening a pipe waits for its reader, who may never come.
-    let target = tokio::select! {
-        target = target => target.context("the output could not be opened")??,
-        () = app.cancel.cancelled() => return Err(ExportError::Cancelled.into()),
-    };
+    let replace = force.then_some(Content::Zip);
+    let target = open(app, &output, replace, needed, Arc::clone(&progress)).await?;
     let history = request.history;
     let room = request.room.id.clone();
     let work = tokio::task::spawn_blocking(move || {
@@ -270,6 +259,29 @@ pub(super) async fn export(
     } else {
         INCOMPLETE.into()
     })
+}
+
+/// Opens what `-o` names, `-` for the standard output, as [`Target::file`] does.
+pub(super) async fn open(
+    app: &App,
+    path: &Path,
+    replace: Option<Content>,
+    needed: u64,
+    progress: Arc<Progress>,
+) -> anyhow::Result<Target> {
+    let path = path.to_owned();
+    let target = tokio::task::spawn_blocking(move || {
+        if path.as_os_str() == "-" {
+            Ok(Target::stream(Box::new(io::stdout()), progress))
+        } else {
+            Target::file(&path, replace, needed, progress)
+        }
+    });
+    // Opening a pipe waits for its reader, who may never come.
+    tokio::select! {
+        target = target => Ok(target.context("the output could not be opened")??),
+        () = app.cancel.cancelled() => Err(ExportError::Cancelled.into()),
+    }
 }
 
 /// Shows progress until the work is done.
@@ -301,7 +313,9 @@ fn explain(error: anyhow::Error) -> anyhow::Error {
     });
     match error.downcast_ref() {
         Some(ExportError::Cancelled) => error,
-        _ if full => error.context("the disk is full; free some space, or choose another place"),
+        _ if full => {
+            error.context("the disk is full; free some space or choose another place with -o")
+        }
         _ => error,
     }
 }

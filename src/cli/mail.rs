@@ -5,24 +5,26 @@
     reason = "standard error is where a command line talks to people"
 )]
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use sha2::{Digest, Sha256};
 use transcript::room::RoomInfo;
 
-use super::export::{find_room, window, zone};
+use super::export::{find_room, open, window, zone};
 use super::service::ServiceOptions;
 use super::{INCOMPLETE, show};
 use crate::app::{App, Service, host};
 use crate::config::Attach;
 use crate::export::report::hex;
+use crate::export::target::Content;
 use crate::mail::messages::{Composed, Order, Reader, Which, compose};
 use crate::mail::recipients::{Recipients, resolve};
-use crate::mail::{Address, Mail, NotTaken, mime, recipient};
+use crate::mail::{Address, Mail, MailError, NotTaken, mime, recipient};
 use crate::random;
 use crate::store::directory::{LoginName, User, UserId};
 use crate::words::chain;
@@ -75,7 +77,7 @@ pub(super) struct MailOptions {
     /// Write the mail to this file instead of sending it; - is the standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Replace that file when it is there
+    /// Replace that file, when it is a mail.
     #[arg(long, requires = "output")]
     force: bool,
 }
@@ -88,6 +90,12 @@ impl Chosen {
     fn add(&mut self, part: &str) {
         self.0.update((part.len() as u64).to_be_bytes());
         self.0.update(part);
+    }
+
+    /// Makes the mail one to these.
+    fn address(&self, mail: &mut Mail, to: Vec<Address>) {
+        mail.message_id = format!("{}@{}", self.to(&to), mail.host);
+        mail.to = to;
     }
 
     /// Who gets it, in whatever order.
@@ -176,6 +184,17 @@ pub(super) async fn run(app: App, options: MailOptions) -> anyhow::Result<ExitCo
         eprintln!("missing: {} has no address", show::one_line(user));
     }
     let to: Vec<Address> = to.iter().map(Address::from).collect();
+    if options.output.is_some() && to.len() > 1 && !options.together {
+        bail!("a file holds one mail: name one recipient, or ask for one mail to all (--together)");
+    }
+    // Told before anything is read.
+    let file = match &options.output {
+        Some(path) => {
+            let replace = options.force.then_some(Content::Mail);
+            Some((path, open(&app, path, replace, 0, Arc::default()).await?))
+        }
+        None => None,
+    };
     let id = random::id();
     let order = Order {
         id: &id,
@@ -191,33 +210,33 @@ pub(super) async fn run(app: App, options: MailOptions) -> anyhow::Result<ExitCo
         attach: options.attach.unwrap_or(service.config.mail.attachments),
     };
     let composed = Box::pin(compose(&service, &order)).await?;
-    if options.output.is_some() && to.len() > 1 && !options.together {
-        bail!("a file holds one mail: name one recipient, or ask for one mail to all (--together)");
-    }
     let complete = tell(&which, &composed, &room) && missing.is_empty();
-    let all = if options.together || options.output.is_some() || to.is_empty() {
-        hand_over(
-            &app,
-            &service,
-            &options,
-            requester.as_ref(),
-            composed,
-            &room,
-            vec![to],
-        )
-        .await?
+    let site = service.site_url().await?;
+    let chosen = options.chosen(&site, &room, &composed);
+    let mut mail = Mail {
+        to: Vec::new(),
+        reply_to: requester.as_ref().and_then(recipient),
+        subject: composed.subject,
+        message_id: String::new(),
+        host: mime::word(host(&site)),
+        date: app.clock.now(),
+        content: composed.content,
+    };
+    let all = if let Some((path, mut target)) = file {
+        chosen.address(&mut mail, to);
+        target.write_all(&service.mailer.write(&mail).await?)?;
+        let written = target.commit()?;
+        if path.as_os_str() != "-" {
+            eprintln!("{}: {}", path.display(), show::bytes(written.bytes));
+        }
+        true
     } else {
-        let each = to.into_iter().map(|one| vec![one]).collect();
-        hand_over(
-            &app,
-            &service,
-            &options,
-            requester.as_ref(),
-            composed,
-            &room,
-            each,
-        )
-        .await?
+        let groups = if options.together {
+            vec![to]
+        } else {
+            to.into_iter().map(|one| vec![one]).collect()
+        };
+        send(&service, &mut mail, &chosen, groups).await?
     };
     Ok(if complete && all {
         ExitCode::SUCCESS
@@ -226,52 +245,32 @@ pub(super) async fn run(app: App, options: MailOptions) -> anyhow::Result<ExitCo
     })
 }
 
-/// Sends the mail to each group of recipients, or writes it to a file; whether everybody has it. An error when nobody has.
-async fn hand_over(
-    app: &App,
+/// Sends the mail to each group of recipients; whether everybody has it. An error when nobody has.
+async fn send(
     service: &Service,
-    options: &MailOptions,
-    requester: Option<&User>,
-    composed: Composed,
-    room: &RoomInfo,
+    mail: &mut Mail,
+    chosen: &Chosen,
     groups: Vec<Vec<Address>>,
 ) -> anyhow::Result<bool> {
-    let site = service.site_url().await?;
-    let chosen = options.chosen(&site, room, &composed);
-    let mut mail = Mail {
-        to: Vec::new(),
-        reply_to: requester.and_then(recipient),
-        subject: composed.subject,
-        message_id: String::new(),
-        host: mime::word(host(&site)),
-        date: app.clock.now(),
-        content: composed.content,
-    };
     let count = groups.len();
     // How many mails were sent, and how many were not in a row.
     let (mut sent, mut lost) = (0_usize, 0);
     let mut complete = true;
     let mut failed = None;
     for (number, to) in groups.into_iter().enumerate() {
-        mail.to = to;
-        mail.message_id = format!("{}@{}", chosen.to(&mail.to), mail.host);
-        if let Some(path) = &options.output {
-            let bytes = service.mailer.write(&mail).await?;
-            if path.as_os_str() == "-" {
-                io::stdout().write_all(&bytes)?;
-            } else {
-                write(path, &bytes, options.force)?;
-                eprintln!("{}: {}", path.display(), show::bytes(bytes.len() as u64));
-            }
-            return Ok(true);
-        }
+        chosen.address(mail, to);
         let mut names: Vec<_> = mail.to.iter().map(|to| to.address.as_str()).collect();
-        let handed = match Box::pin(service.mailer.send(&mail)).await {
+        let handed = match Box::pin(service.mailer.send(mail)).await {
             Ok(handed) => handed,
             // Whoever is refused keeps nobody from the mail; a server that is away does.
             Err(error) => {
                 eprintln!("not sent to {}: {}", names.join(", "), chain(&error));
-                lost += 1;
+                lost = match error {
+                    MailError::Later(_) | MailError::Store(_) | MailError::Off => lost + 1,
+                    MailError::Unusable(_) | MailError::Refused(_) | MailError::TooLarge { .. } => {
+                        0
+                    }
+                };
                 failed = Some(error);
                 if lost == PATIENCE && number + 1 < count {
                     eprintln!("not tried: the {} after it", count - number - 1);
@@ -297,26 +296,6 @@ async fn hand_over(
         Some(error) if sent == 0 => Err(anyhow::Error::new(error).context("no mail was sent")),
         failed => Ok(complete && failed.is_none()),
     }
-}
-
-/// Writes a mail to a file, which is there only when it is whole.
-fn write(path: &Path, mail: &[u8], force: bool) -> anyhow::Result<()> {
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let cannot = || format!("cannot write {}", path.display());
-    let file = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")));
-    let mut file = file.with_context(cannot)?;
-    file.write_all(mail).with_context(cannot)?;
-    if force {
-        file.persist(path).with_context(cannot)?;
-    } else if let Err(error) = file.persist_noclobber(path) {
-        if error.error.kind() == io::ErrorKind::AlreadyExists {
-            bail!("{} is there already; --force replaces it", path.display());
-        }
-        return Err(error).with_context(cannot);
-    }
-    Ok(())
 }
 
 /// Says what is in the mail; whether it is everything.

@@ -1,5 +1,6 @@
-//! Where a ZIP goes: a file that appears only when it is whole, or a stream.
+//! Where a ZIP or a mail goes: a file that appears only when it is whole, or a stream.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -31,9 +32,14 @@ pub enum TargetError {
     /// There is a file, and it was not said that it may go.
     #[error("{} exists; choose another name with -o, or say --force to replace it", .0.display())]
     Exists(PathBuf),
-    /// What would be replaced is no ZIP: a workspace, a dump, anybody's file.
-    #[error("{} is not a ZIP; --force replaces only ZIPs, so choose another name with -o", .0.display())]
-    NotAZip(PathBuf),
+    /// What would be replaced is something else: a workspace, a dump, anybody's file.
+    #[error("{} is not a {wanted}; --force replaces only {wanted}s, so choose another name with -o", path.display())]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        wanted: Content,
+    },
     /// The disk has too little room.
     #[error("{}: about {} MB are needed and {} MB are free; free some space, or choose another place",
         .directory.display(), .needed.div_ceil(1_000_000), .free / 1_000_000)]
@@ -55,6 +61,41 @@ pub enum TargetError {
     },
 }
 
+/// What a file must be that may be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// An export.
+    Zip,
+    /// A mail of ours.
+    Mail,
+}
+
+impl Content {
+    /// Whether a file that is not empty begins so.
+    fn is_in(self, path: &Path) -> io::Result<bool> {
+        // A ZIP with an entry or, when it is empty, with its end (APPNOTE 4.3.7, 4.3.16).
+        let begins: &[[u8; 4]] = match self {
+            Self::Zip => &[*b"PK\x03\x04", *b"PK\x05\x06"],
+            Self::Mail => &[*b"From"],
+        };
+        let mut begin = [0; 4];
+        match File::open(path)?.read_exact(&mut begin) {
+            Ok(()) => Ok(begins.contains(&begin)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Zip => "ZIP",
+            Self::Mail => "mail",
+        })
+    }
+}
+
 /// Who may read a file beside its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rights {
@@ -64,7 +105,7 @@ pub enum Rights {
     Group,
 }
 
-/// A ZIP that is being written. Dropped before [`Target::commit`], it leaves nothing behind.
+/// A file that is being written. Dropped before [`Target::commit`], it leaves nothing behind.
 pub struct Target {
     out: BufWriter<Sink>,
 }
@@ -95,7 +136,7 @@ enum Kind {
     Stream(Box<dyn Write + Send>),
 }
 
-/// A ZIP that is whole.
+/// A file that is whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
     /// Its size.
@@ -105,10 +146,10 @@ pub struct Written {
 }
 
 impl Target {
-    /// A target for `path`; about `needed` bytes are expected. A file there is replaced only with `replace`.
+    /// A target for `path`; about `needed` bytes are expected. A file there is replaced only when it is what `replace` says.
     pub fn file(
         path: &Path,
-        replace: bool,
+        replace: Option<Content>,
         needed: u64,
         progress: Arc<Progress>,
     ) -> Result<Self, TargetError> {
@@ -119,6 +160,22 @@ impl Target {
         if path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.file_name().is_none() {
             return Err(io(io::Error::from(io::ErrorKind::IsADirectory)));
         }
+        let under_another_name = |replace| {
+            let directory = match path.parent() {
+                Some(parent) if parent != Path::new("") => parent.to_owned(),
+                _ => PathBuf::from("."),
+            };
+            let mut temporary = tempfile::Builder::new();
+            temporary.prefix(".export-room-").suffix(".part");
+            Ok(Kind::File {
+                file: create(&temporary, &directory, needed)?,
+                directory,
+                path: path.to_owned(),
+                replace,
+                rights: None,
+                write_back: None,
+            })
+        };
         let kind = match fs::metadata(path) {
             Ok(found) if found.is_dir() => {
                 return Err(io(io::Error::from(io::ErrorKind::IsADirectory)));
@@ -127,26 +184,15 @@ impl Target {
             Ok(found) if !found.is_file() => Kind::Stream(Box::new(
                 File::options().write(true).open(path).map_err(io)?,
             )),
-            Ok(_) if !replace => return Err(TargetError::Exists(path.to_owned())),
-            Ok(found) if found.len() > 0 && !is_zip(path).map_err(io)? => {
-                return Err(TargetError::NotAZip(path.to_owned()));
-            }
-            Ok(_) | Err(_) => {
-                let directory = match path.parent() {
-                    Some(parent) if parent != Path::new("") => parent.to_owned(),
-                    _ => PathBuf::from("."),
-                };
-                let mut temporary = tempfile::Builder::new();
-                temporary.prefix(".export-room-").suffix(".part");
-                Kind::File {
-                    file: create(&temporary, &directory, needed)?,
-                    directory,
-                    path: path.to_owned(),
-                    replace,
-                    rights: None,
-                    write_back: None,
+            Ok(found) => match replace {
+                None => return Err(TargetError::Exists(path.to_owned())),
+                Some(wanted) if found.len() > 0 && !wanted.is_in(path).map_err(io)? => {
+                    let path = path.to_owned();
+                    return Err(TargetError::Other { path, wanted });
                 }
-            }
+                Some(_) => under_another_name(true)?,
+            },
+            Err(_) => under_another_name(replace.is_some())?,
         };
         Ok(Self::new(kind, progress))
     }
@@ -355,16 +401,6 @@ fn create(
         })
 }
 
-/// Whether a file begins as a ZIP does, with an entry or, when it is empty, with its end (APPNOTE 4.3.7, 4.3.16).
-fn is_zip(path: &Path) -> io::Result<bool> {
-    let mut begin = [0; 4];
-    match File::open(path)?.read_exact(&mut begin) {
-        Ok(()) => Ok(matches!(&begin, b"PK\x03\x04" | b"PK\x05\x06")),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 /// Whether `needed` bytes and the reserve are free on the disk of a directory.
 pub fn check_space(directory: &Path, needed: u64) -> Result<(), TargetError> {
     let disk = statvfs(directory).map_err(|error| TargetError::Io {
@@ -415,13 +451,13 @@ mod tests {
     fn a_file_appears_only_when_it_is_whole() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("out.zip");
-        let mut target = Target::file(&path, false, 0, Arc::default()).unwrap();
+        let mut target = Target::file(&path, None, 0, Arc::default()).unwrap();
         target.write_all(b"abc").unwrap();
         assert!(!path.exists());
         drop(target);
         assert!(names(directory.path()).is_empty());
 
-        let mut target = Target::file(&path, false, 0, Arc::default()).unwrap();
+        let mut target = Target::file(&path, None, 0, Arc::default()).unwrap();
         target.write_all(b"abc").unwrap();
         let written = target.commit().unwrap();
         assert_eq!(written.bytes, 3);
@@ -436,26 +472,26 @@ mod tests {
     fn a_file_is_replaced_only_when_asked() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("out.zip");
-        let early = Target::file(&path, false, 0, Arc::default()).unwrap();
+        let early = Target::file(&path, None, 0, Arc::default()).unwrap();
         fs::write(&path, "mine").unwrap();
         assert!(
             matches!(early.commit(), Err(TargetError::Exists(_))),
             "made while we wrote"
         );
         assert!(matches!(
-            Target::file(&path, false, 0, Arc::default()),
+            Target::file(&path, None, 0, Arc::default()),
             Err(TargetError::Exists(_))
         ));
         assert!(
             matches!(
-                Target::file(&path, true, 0, Arc::default()),
-                Err(TargetError::NotAZip(_))
+                Target::file(&path, Some(Content::Zip), 0, Arc::default()),
+                Err(TargetError::Other { .. })
             ),
             "a workspace, say"
         );
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
         fs::write(&path, "PK\x03\x04").unwrap();
-        Target::file(&path, true, 0, Arc::default())
+        Target::file(&path, Some(Content::Zip), 0, Arc::default())
             .unwrap()
             .commit()
             .unwrap();
@@ -467,7 +503,7 @@ mod tests {
     fn too_little_space_is_told_before_writing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("out.zip");
-        let error = Target::file(&path, false, u64::MAX / 2, Arc::default())
+        let error = Target::file(&path, None, u64::MAX / 2, Arc::default())
             .err()
             .unwrap();
         assert!(error.to_string().contains("are needed and"), "{error}");
@@ -498,11 +534,11 @@ mod tests {
     fn the_disk_begins_to_write_before_a_large_export_is_whole() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("out.zip");
-        let mut target = Target::file(&path, false, 0, Arc::default()).unwrap();
+        let mut target = Target::file(&path, None, 0, Arc::default()).unwrap();
         fill(&mut target, WRITE_BACK);
         assert!(write_back(&mut target).is_none(), "there is little yet");
         drop(target);
-        let mut target = Target::file(&path, false, 0, Arc::default()).unwrap();
+        let mut target = Target::file(&path, None, 0, Arc::default()).unwrap();
         // The thread is told again and again, whether it has ended its last round or not.
         let digest = fill(&mut target, 5 * WRITE_BACK);
         assert!(write_back(&mut target).is_some());
@@ -517,7 +553,7 @@ mod tests {
     fn what_the_disk_refuses_early_is_told_at_the_end() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("out.zip");
-        let mut target = Target::file(&path, false, 0, Arc::default()).unwrap();
+        let mut target = Target::file(&path, None, 0, Arc::default()).unwrap();
         // No pipe can be written to a disk: the first round fails, and the thread has ended when it is told to go on.
         let (_reader, writer) = io::pipe().unwrap();
         let refused = File::from(std::os::fd::OwnedFd::from(writer));
@@ -530,7 +566,7 @@ mod tests {
 
     #[test]
     fn a_full_device_is_an_error() {
-        let mut target = Target::file(Path::new("/dev/full"), false, 0, Arc::default()).unwrap();
+        let mut target = Target::file(Path::new("/dev/full"), None, 0, Arc::default()).unwrap();
         let result = target.write_all(&vec![0; 2 * BUFFER]);
         assert_eq!(result.unwrap_err().kind(), io::ErrorKind::StorageFull);
     }

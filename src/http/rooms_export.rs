@@ -452,13 +452,7 @@ async fn enqueue_mail(
         rid: room.0.clone(),
         messages: asked.messages.clone(),
         recipients: to,
-        // One character more than a header shows, so that it shows that there is more.
-        subject: asked
-            .subject
-            .trim()
-            .chars()
-            .take(mime::LONGEST + 1)
-            .collect(),
+        subject: mime::subject(asked.subject),
         together: config.together,
     };
     let same = digest(&key);

@@ -270,7 +270,7 @@ pub async fn compose(service: &Service, order: &Order<'_>) -> Result<Composed, C
 /// The requester's subject, or the usual one, in the operator's template.
 fn subject(order: &Order<'_>, template: &str, site_name: &str) -> String {
     let room = title(order.room);
-    let own = words::one_line(&order.subject.trim().replace('\r', ""));
+    let own = mime::subject(order.subject);
     let subject = if own.is_empty() {
         order.reader.texts.subject_of(&room)
     } else {

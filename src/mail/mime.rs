@@ -102,7 +102,7 @@ pub(crate) fn archived_head(
 
 /// Characters of a subject or a name in a header. A line has at most 998 bytes (RFC 5322 §2.1.1), and cannot be broken
 /// where no blank is.
-pub const LONGEST: usize = 250;
+const LONGEST: usize = 250;
 
 /// A text for a header: on one line of bounded length, and nothing in it passes for an encoded word (RFC 2047 §2), which the library would
 /// write as it is and readers would decode.
@@ -114,6 +114,13 @@ fn in_header(text: &str) -> String {
     };
     shown.push_str(cut);
     shown.replace("=?", "= ?")
+}
+
+/// As much of a subject that somebody wrote as a mail shows, on one line, and one character more where there is more, which
+/// becomes a mark.
+pub(crate) fn subject(text: &str) -> String {
+    let line = words::one_line(&text.trim().replace('\r', ""));
+    line.chars().take(LONGEST + 1).collect()
 }
 
 /// Whether this can stand between the brackets of a `Message-ID`.

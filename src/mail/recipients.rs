@@ -117,8 +117,7 @@ pub async fn resolve(
         }
     }
     to.extend(typed);
-    // No mail server that people use tells two users apart by case, and who is named twice wants one mail.
-    to.retain(|recipient| seen.insert(recipient.address.to_lowercase()));
+    to.retain(|recipient| seen.insert(mailbox(&recipient.address)));
     if to.is_empty() {
         return Err(RecipientError::Nobody { missing });
     }
@@ -137,6 +136,11 @@ pub async fn resolve(
     Ok(Recipients { to, missing })
 }
 
+/// What two addresses of one mailbox have in common: no mail server that people use tells users apart by case.
+fn mailbox(address: &str) -> String {
+    address.to_lowercase()
+}
+
 /// The user with this username, or with this id.
 async fn find(directory: &dyn Directory, name: &str) -> Result<Option<User>, StoreError> {
     let by_name = LoginName::Username(name.to_owned());
@@ -153,7 +157,7 @@ pub(super) fn is_allowed(config: &config::Mail, requester: Option<&User>, addres
         return own
             .filter(|email| email.verified)
             .filter_map(|email| super::address(&email.address))
-            .any(|own| own.to_string() == address);
+            .any(|own| mailbox(&own.to_string()) == mailbox(address));
     }
     if config.domains.trim().is_empty() {
         return true;

@@ -536,6 +536,18 @@ fn who_is_refused_keeps_nobody_from_a_mail_of_the_command_line() {
                 .contains("sent to a@example.org, b@example.org, no")
         );
     }
+    // As many in a row as a server that is away is asked for.
+    let refused = ["no1@example.org", "no2@example.org", "no3@example.org"];
+    let options: Vec<_> = refused.iter().flat_map(|to| ["--refuse-one", to]).collect();
+    let mailbox = MailServer::start(&options);
+    let home = changed_home(rich);
+    let to = format!("{},yes@example.org", refused.join(","));
+    let ran = mail(
+        &home,
+        &mailbox,
+        &["--room", "general", "--messages", "m1", "--to", &to],
+    );
+    assert_eq!((ran.code, mailbox.count()), (1, 1), "{}", ran.stderr);
     // A server that is away is not asked for everybody.
     let mailbox = MailServer::start(&["--later", "1000"]);
     let home = changed_home(rich);
@@ -568,7 +580,7 @@ fn a_mail_in_a_file_replaces_none_and_is_for_one() {
     let again = write(&["--to", "b@example.org"]);
     assert_eq!(again.code, 2);
     assert!(
-        again.stderr.contains("--force replaces it"),
+        again.stderr.contains("say --force to replace it"),
         "{}",
         again.stderr
     );
@@ -579,6 +591,28 @@ fn a_mail_in_a_file_replaces_none_and_is_for_one() {
     assert_eq!(two.code, 2);
     assert!(two.stderr.contains("--together"), "{}", two.stderr);
     assert_eq!(mailbox.count(), 0);
+    // A device is written to and stays one; what is no mail is no place for one.
+    let to = |path: &str| {
+        let chosen = ["--room", "general", "--messages", "m1", "--force"];
+        mail(
+            &home,
+            &mailbox,
+            &[&chosen[..], &["--to", "a@example.org", "-o", path]].concat(),
+        )
+    };
+    let device = to("/dev/stdout");
+    assert_eq!(device.code, 0, "{}", device.stderr);
+    assert!(device.stdout.starts_with(b"From: "));
+    let other = home.path().join("notes.txt");
+    fs::write(&other, "mine").unwrap();
+    for (path, told) in [
+        (text(&other), "is not a mail"),
+        (text(home.path()), "cannot write"),
+    ] {
+        let ran = to(path);
+        assert!(ran.code == 2 && ran.stderr.contains(told), "{}", ran.stderr);
+    }
+    assert_eq!(fs::read_to_string(&other).unwrap(), "mine");
 }
 
 #[test]
@@ -831,6 +865,8 @@ fn headers_have_legal_lines_and_characters_that_the_server_takes() {
         assert_eq!(export["state"], "done", "{export}");
         let mail = mailbox.mail(1);
         check_form(&mail);
+        let shown = format!("{}…", "x".repeat(250));
+        assert_eq!(mail["headers"]["subject"], *shown);
         let reply = mail["headers"]["reply-to"].as_str();
         assert_eq!(
             reply.is_some_and(|reply| reply.contains("dörte@example.org")),
@@ -838,6 +874,22 @@ fn headers_have_legal_lines_and_characters_that_the_server_takes() {
             "{reply:?}"
         );
     }
+}
+
+#[test]
+fn what_no_mail_shows_of_a_subject_is_not_kept() {
+    let mailbox = MailServer::start(&[]);
+    let server = with_mailbox(&mailbox, &["jobs.workers=0"]);
+    let subject = format!("{}Größe {}", " ".repeat(300), "ö".repeat(100_000));
+    accepted(&server, &ask(&json!({"subject": subject})));
+    let database = rusqlite::Connection::open(server.home.path().join("chat.db")).unwrap();
+    let work: String = database
+        .query_row("SELECT work FROM job", [], |row| row.get(0))
+        .unwrap();
+    let work: Value = serde_json::from_str(&work).unwrap();
+    let kept = work["subject"].as_str().unwrap();
+    assert!(kept.starts_with("Größe ö"), "{kept}");
+    assert_eq!(kept.chars().count(), 251);
 }
 
 #[test]

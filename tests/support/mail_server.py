@@ -10,7 +10,7 @@ envelope in headers in front (X-Envelope-From, X-Envelope-To, X-Encrypted, X-Siz
 --user       want a login
 --later N    answer 451 to the first N mails
 --refuse     answer 550 to every recipient
---refuse-one ADDRESS  answer 550 to this one
+--refuse-one ADDRESS  answer 550 to this one, and to others with the same option
 --later-one ADDRESS  answer 450 to this one, the first time
 --size N     take mails of so many bytes at most, and say so
 --too-large  answer 552 to every mail
@@ -81,7 +81,7 @@ class Post:
         if address == self.later_one:
             self.later_one = None
             return "450 4.2.0 greylisted"
-        if self.options.refuse or address == self.options.refuse_one:
+        if self.options.refuse or address in self.options.refuse_one:
             return "550 5.1.1 nobody of this name here"
         envelope.rcpt_tos.append(address)
         return "250 OK"
@@ -143,7 +143,7 @@ async def main():
     parser.add_argument("--password")
     parser.add_argument("--later", type=int, default=0)
     parser.add_argument("--refuse", action="store_true")
-    parser.add_argument("--refuse-one")
+    parser.add_argument("--refuse-one", action="append", default=[])
     parser.add_argument("--later-one")
     parser.add_argument("--size", type=int, default=64 << 20)
     parser.add_argument("--too-large", action="store_true")
