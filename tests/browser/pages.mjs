@@ -285,6 +285,12 @@ check("signs alone get an answer", async () => {
     await page.locator("#search-panel [role=status]").filter({ hasText: "signs alone are not searched" }).waitFor();
     assert.equal(await page.locator("#search-panel ol a").count(), 0, text);
   }
+  // Not the words of a search before.
+  await search({ text: "zebra" });
+  await page.locator("#search").fill("?!");
+  await page.locator("#search-panel [role=status]").filter({ hasText: "signs alone are not searched" }).waitFor();
+  await page.reload();
+  await page.waitForFunction(() => document.getElementById("search").value === "?!");
   // The beginning of a phrase is none yet.
   await page.locator("#search").fill('"');
   await page.locator("#search-panel").waitFor({ state: "hidden" });
