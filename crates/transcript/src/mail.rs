@@ -740,7 +740,7 @@ mod tests {
         "descriptionMd": [bold("four")], "fields": [{"title": "F", "value": "~five~"}, {"title": "G", "value": 6}]};
         let [html, text] = shown(vec![quote.into(), card.into()]);
         for expected in [
-            "see <a class=\"er-link\" style=\"color:#095ad2\" href=\"https://x.org/here\">here</a>",
+            "see <a class=\"er-link\" dir=\"auto\" style=\"color:#095ad2\" href=\"https://x.org/here\">here</a>",
             "<strong>parsed</strong>",
             "<strong>one</strong>",
             "<em>two</em>",
@@ -771,6 +771,12 @@ mod tests {
             ("[bank。example](https://x.org/a?b&c)", true),
             ("[bank.\u{200b}example](https://x.org/a?b&c)", true),
             ("[192.0.2.1](https://x.org/a?b&c)", true),
+            ("[bank․example](https://x.org/a?b&c)", true),
+            (
+                "[bank.example\u{202e}](https://x.org/elpmaxe.knab//:sptth)",
+                true,
+            ),
+            ("[ann@bank.example](https://x.org/?ann@bank.example)", true),
             ("[x.org/a?b&c](https://evil-x.org/a?b&c)", true),
             // The end of the address is not the address.
             ("[x.org/a?b&c](https://evil.org/x.org/a?b&c)", true),
@@ -779,11 +785,33 @@ mod tests {
             ("[https://x.org/a?b&c](https://x.org/a?b&c)", false),
             ("[x.org/a?b&c](https://x.org/a?b&c)", false),
             ("[**x.org/a?b&c**](https://x.org/a?b&c)", false),
+            ("[x.org](https://x.org/)", false),
             ("[Mr. Smith](https://x.org/a?b&c)", false),
         ] {
             let [html, ..] = written(&doc! {"_id": "m", "msg": typed}, Options::default());
-            let is_told = html.contains("</a> (https://") && html.contains("x.org/a?b&amp;c)");
+            let is_told = html.contains("</a> (<bdi dir=\"ltr\">https://");
             assert_eq!(is_told, told, "{typed}\n{html}");
+        }
+        // As the editor stores it.
+        let label =
+            doc! {"type": "INLINE_CODE", "value": {"type": "PLAIN_TEXT", "value": "bank.example"}};
+        let link = doc! {"type": "LINK", "value": {"src": {"type": "PLAIN_TEXT", "value": "https://x.org"}, "label": [label]}};
+        let md = [doc! {"type": "PARAGRAPH", "value": [link]}];
+        let [html, ..] = written(
+            &doc! {"_id": "m", "msg": "", "md": &md[..]},
+            Options::default(),
+        );
+        assert!(
+            html.contains("</a> (<bdi dir=\"ltr\">https://x.org</bdi>)"),
+            "{html}"
+        );
+        for unseen in ["\u{200b}", "\u{3164}"] {
+            let typed = format!("[{unseen}](https://x.org)");
+            let [html, ..] = written(&doc! {"_id": "m", "msg": typed}, Options::default());
+            assert!(
+                html.contains("<bdi dir=\"ltr\">https://x.org</bdi></a>"),
+                "{html}"
+            );
         }
         let [html, ..] = written(
             &doc! {"_id": "m", "msg": "www.x.org and x.org"},
@@ -850,7 +878,7 @@ mod tests {
     fn links_without_a_label_show_where_they_lead() {
         let message = doc! {"_id": "m", "msg": "[ ](https://x.org/gone) why"};
         let [html, ..] = written(&message, Options::default());
-        assert!(html.contains("https://x.org/gone</a>"), "{html}");
+        assert!(html.contains(">https://x.org/gone</bdi></a>"), "{html}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{Head, MailFile, MailFilePlace, Sheet, Words};
 use crate::bson::Text;
 use crate::html::body::link;
 use crate::html::escape;
-use crate::markup::{Markup, Node, Options, Tag, emoji};
+use crate::markup::{Markup, Node, Options, Tag, emoji, is_seen};
 
 /// HTML under construction.
 #[derive(Debug, Default)]
@@ -72,6 +72,15 @@ impl MailHtml {
         self.raw(after);
     }
 
+    /// An address that somebody is to see as it is, whatever is in it and before it.
+    fn told(&mut self, address: &str) {
+        let shown: String = address
+            .chars()
+            .map(|sign| if is_seen(sign) { sign } else { '\u{fffd}' })
+            .collect();
+        self.tagged("<bdi dir=\"ltr\">", shown.as_bytes(), "</bdi>");
+    }
+
     /// A name: one line, whatever is in it, so that none looks like another message.
     fn named(&mut self, before: &str, name: &[u8], after: &str) {
         self.raw(before);
@@ -80,30 +89,34 @@ impl MailHtml {
     }
 }
 
-/// Whether a link's label passes for another address than that which the link goes to. Both as HTML.
-fn misleads(label: &[u8], target: &[u8]) -> bool {
-    let mut shown = Vec::with_capacity(label.len());
+/// What is read of HTML that was written here.
+fn read(html: &[u8]) -> String {
+    let mut text = Vec::with_capacity(html.len());
     let mut in_tag = false;
-    for &byte in label {
+    for &byte in html {
         match byte {
             b'<' => in_tag = true,
             b'>' => in_tag = false,
             _ if in_tag => {}
-            _ => shown.push(byte),
+            _ => text.push(byte),
         }
     }
-    let shown = shown.trim_ascii();
+    String::from_utf8_lossy(&text).trim().to_owned()
+}
+
+/// Whether a link's label passes for another address than that which the link goes to. Both escaped.
+fn misleads(label: &str, target: &str) -> bool {
     let is_target = ["", "http://", "https://", "mailto:", "tel:"]
         .iter()
-        .any(|scheme| target.strip_prefix(scheme.as_bytes()) == Some(shown));
-    let shown = String::from_utf8_lossy(shown);
-    !is_target && shown.split_whitespace().any(is_like_address)
+        .filter_map(|scheme| target.strip_prefix(scheme))
+        .any(|rest| rest == label || rest.strip_suffix('/') == Some(label));
+    !is_target && label.split_whitespace().any(is_like_address)
 }
 
 /// Whether a word looks like an address: it has a scheme, or what may be a domain.
 fn is_like_address(word: &str) -> bool {
-    // What browsers take as dots of a domain (UTS #46 §2.3).
-    let dots = ['.', '。', '．', '｡'];
+    // What browsers take as dots of a domain (the mapping table of UTS #46).
+    let dots = ['.', '。', '．', '｡', '․', '﹒'];
     // Signs that nobody sees hide no letter.
     let mut names = word
         .split(dots)
@@ -127,7 +140,9 @@ impl MailHtml {
                 Node::Start(Tag::Link(target) | Tag::Image(target)) => {
                     links += 1;
                     if let Some(to) = address(markup, target).filter(|_| links == 1) {
-                        self.raw("<a class=\"er-link\" style=\"color:#095ad2\" href=\"");
+                        self.raw(
+                            "<a class=\"er-link\" dir=\"auto\" style=\"color:#095ad2\" href=\"",
+                        );
                         escape::text(&mut self.out, to.as_bytes());
                         self.raw("\">");
                     }
@@ -139,17 +154,17 @@ impl MailHtml {
                     links = links.saturating_sub(1);
                     if links == 0 {
                         if let Some(to) = address(markup, target) {
-                            let mut target = Vec::with_capacity(to.len());
-                            escape::text(&mut target, to.as_bytes());
-                            let misleads = misleads(&self.out[label..], &target);
+                            let label = read(&self.out[label..]);
                             // Nobody can see or follow a link without a label.
-                            if self.out[label..].trim_ascii().is_empty() {
-                                self.out.extend_from_slice(&target);
+                            if !label.chars().any(is_seen) {
+                                self.told(&to);
                             }
                             self.raw("</a>");
-                            if misleads {
+                            let mut target = Vec::with_capacity(to.len());
+                            escape::text(&mut target, to.as_bytes());
+                            if misleads(&label, &String::from_utf8_lossy(&target)) {
                                 self.raw(" (");
-                                self.out.extend_from_slice(&target);
+                                self.told(&to);
                                 self.raw(")");
                             }
                         } else {
