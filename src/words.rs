@@ -12,10 +12,12 @@ pub(crate) fn one_line(text: &str) -> String {
         .chars()
         .take(LONGEST)
         .map(|character| match character {
-            '\n' | '\t' => ' ',
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                '\u{fffd}'
-            }
+            '\n' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
+            '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => '\u{fffd}',
             character if character.is_control() => '\u{fffd}',
             character => character,
         })
@@ -85,8 +87,8 @@ mod tests {
     #[test]
     fn terminals_are_not_taken_over() {
         assert_eq!(
-            super::one_line("a\u{1b}[2J\nb\u{202e}c"),
-            "a\u{fffd}[2J b\u{fffd}c"
+            super::one_line("a\u{1b}[2J\nb\u{202e}c\u{2028}d\u{61c}"),
+            "a\u{fffd}[2J b\u{fffd}c d\u{fffd}"
         );
     }
 }
