@@ -80,9 +80,9 @@ impl fmt::Display for Address {
 /// Why a mail was not handed over.
 #[derive(Debug, Error)]
 pub enum MailError {
-    /// Nobody has said how to send mail.
-    #[error("sending mail is not set up")]
-    Off,
+    /// It is not said how to send mail, or not so that it can be; why, for the operator.
+    #[error("sending mail is not set up: {0}")]
+    Off(String),
     /// The address, or something else in the mail, cannot be used; trying again does not help.
     #[error("{0}")]
     Unusable(String),
@@ -197,7 +197,7 @@ impl Mailer {
     /// Hands a mail over.
     pub async fn send(&self, mail: &Mail) -> Result<Handed, MailError> {
         let settings = self.directory.settings(&SETTINGS).await?;
-        let route = self.route(&settings).map_err(|_| MailError::Off)?;
+        let route = self.route(&settings).map_err(MailError::Off)?;
         let from = match route.sender {
             Some(sender) => sender,
             None => nobody(&mail.host),
@@ -241,17 +241,34 @@ impl Mailer {
             }
             None => smtp::connect(&server).await?,
         };
-        // Answers can wait for a better server; the mail cannot.
-        let is_foreign = |address: &Address| !address.address.is_ascii();
-        if mail.reply_to.as_ref().is_some_and(is_foreign) && !smtp::takes_any_script(&connection) {
-            let mail = Mail {
-                reply_to: None,
-                ..mail.clone()
-            };
-            headers = head(&mail, &from)?;
+        let mut refused = Vec::new();
+        if !smtp::takes_any_script(&connection) {
+            let is_plain = |address: &&Address| address.address.is_ascii();
+            let (plain, foreign): (Vec<_>, Vec<_>) = mail.to.iter().partition(is_plain);
+            // Answers can wait for a better server, and so can some of several; the mail cannot.
+            let reply_to = mail.reply_to.as_ref().filter(is_plain);
+            let is_changed = !foreign.is_empty() || reply_to != mail.reply_to.as_ref();
+            if is_changed && !plain.is_empty() {
+                let mail = Mail {
+                    to: plain.into_iter().cloned().collect(),
+                    reply_to: reply_to.cloned(),
+                    subject: mail.subject.clone(),
+                    message_id: mail.message_id.clone(),
+                    host: mail.host.clone(),
+                    date: mail.date,
+                    content: Vec::new(),
+                };
+                headers = head(&mail, &from)?;
+                to.retain(|address| AsRef::<str>::as_ref(address).is_ascii());
+                refused.extend(foreign.into_iter().map(|address| NotTaken {
+                    address: address.address.clone(),
+                    words: smtp::needs_any_script(&server, &address.address),
+                    later: false,
+                }));
+            }
         }
         let pieces = [headers.as_bytes(), &mail.content];
-        let refused = smtp::send(&server, &mut connection, &from.email, &to, &pieces).await?;
+        refused.extend(smtp::send(&server, &mut connection, &from.email, &to, &pieces).await?);
         if route.pool {
             let now = Kept {
                 server,

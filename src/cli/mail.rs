@@ -112,9 +112,26 @@ impl Chosen {
 }
 
 impl MailOptions {
+    /// The messages that are asked for, each once.
+    fn which(&self) -> anyhow::Result<Which> {
+        Ok(if self.messages.is_empty() {
+            Which::Window(window(self.date_from.as_deref(), self.date_to.as_deref())?)
+        } else {
+            let mut ids: Vec<_> = self
+                .messages
+                .iter()
+                .map(|id| id.trim().to_owned())
+                .collect();
+            ids.sort_unstable();
+            ids.dedup();
+            ids.retain(|id| !id.is_empty());
+            Which::Ids(ids)
+        })
+    }
+
     /// The same for a second run, so that the mail programs of those who have the first mail see that they have it. How
     /// much was found counts as well: a mail with more than the last one had must not be taken for that one.
-    fn chosen(&self, site: &str, room: &RoomInfo, composed: &Composed) -> Chosen {
+    fn chosen(&self, which: &Which, site: &str, room: &RoomInfo, composed: &Composed) -> Chosen {
         let mut chosen = Chosen(Sha256::new());
         let optional = |part: &Option<String>| part.clone().unwrap_or_default();
         for part in [
@@ -132,9 +149,10 @@ impl MailOptions {
         ] {
             chosen.add(part);
         }
-        let mut ids: Vec<_> = self.messages.iter().map(String::as_str).collect();
-        ids.sort_unstable();
-        ids.dedup();
+        let ids: &[String] = match which {
+            Which::Ids(ids) => ids,
+            Which::Window(_) => &[],
+        };
         chosen.add(&ids.len().to_string());
         for id in ids {
             chosen.add(id);
@@ -145,14 +163,10 @@ impl MailOptions {
 
 pub(super) async fn run(app: App, options: MailOptions) -> anyhow::Result<ExitCode> {
     let config = options.service.load(&[])?;
-    let which = if options.messages.is_empty() {
-        Which::Window(window(
-            options.date_from.as_deref(),
-            options.date_to.as_deref(),
-        )?)
-    } else {
-        Which::Ids(options.messages.clone())
-    };
+    let which = options.which()?;
+    if !config.mail.messages && options.output.is_none() {
+        bail!("messages are not sent by mail here (mail.messages); -o writes the mail to a file");
+    }
     let service = app.service(config).await?;
     let room = find_room(&*service.source, &options.room).await?;
     let requester = match &options.requester {
@@ -160,28 +174,12 @@ pub(super) async fn run(app: App, options: MailOptions) -> anyhow::Result<ExitCo
         None => None,
     };
     let reader = reader(&service, &options, requester.as_ref()).await?;
-    let (addresses, users): (Vec<&str>, Vec<&str>) = options
-        .to
-        .iter()
-        .map(String::as_str)
-        .partition(|to| to.contains('@'));
-    let Recipients { to, missing } = if options.to.is_empty() {
-        Recipients {
-            to: Vec::new(),
-            missing: Vec::new(),
-        }
-    } else {
-        resolve(
-            &*service.directory,
-            &service.config.mail,
-            requester.as_ref(),
-            &users,
-            &addresses,
-        )
-        .await?
-    };
+    let Recipients { to, missing } = recipients(&service, &options, requester.as_ref()).await?;
     for user in &missing {
-        eprintln!("missing: {} has no address", show::one_line(user));
+        eprintln!(
+            "missing: {} is no user with an address",
+            show::one_line(user)
+        );
     }
     let to: Vec<Address> = to.iter().map(Address::from).collect();
     if options.output.is_some() && to.len() > 1 && !options.together {
@@ -212,7 +210,7 @@ pub(super) async fn run(app: App, options: MailOptions) -> anyhow::Result<ExitCo
     let composed = Box::pin(compose(&service, &order)).await?;
     let complete = tell(&which, &composed, &room) && missing.is_empty();
     let site = service.site_url().await?;
-    let chosen = options.chosen(&site, &room, &composed);
+    let chosen = options.chosen(&which, &site, &room, &composed);
     let mut mail = Mail {
         to: Vec::new(),
         reply_to: requester.as_ref().and_then(recipient),
@@ -245,6 +243,28 @@ pub(super) async fn run(app: App, options: MailOptions) -> anyhow::Result<ExitCo
     })
 }
 
+/// Those that are named.
+async fn recipients(
+    service: &Service,
+    options: &MailOptions,
+    requester: Option<&User>,
+) -> anyhow::Result<Recipients> {
+    if options.to.is_empty() {
+        return Ok(Recipients {
+            to: Vec::new(),
+            missing: Vec::new(),
+        });
+    }
+    let (addresses, users): (Vec<&str>, Vec<&str>) = options
+        .to
+        .iter()
+        // As direct rooms are named.
+        .map(|to| to.strip_prefix('@').unwrap_or(to))
+        .partition(|to| to.contains('@'));
+    let (directory, config) = (&*service.directory, &service.config.mail);
+    Ok(resolve(directory, config, requester, &users, &addresses).await?)
+}
+
 /// Sends the mail to each group of recipients; whether everybody has it. An error when nobody has.
 async fn send(
     service: &Service,
@@ -266,7 +286,7 @@ async fn send(
             Err(error) => {
                 eprintln!("not sent to {}: {}", names.join(", "), chain(&error));
                 lost = match error {
-                    MailError::Later(_) | MailError::Store(_) | MailError::Off => lost + 1,
+                    MailError::Later(_) | MailError::Store(_) | MailError::Off(_) => lost + 1,
                     MailError::Unusable(_) | MailError::Refused(_) | MailError::TooLarge { .. } => {
                         0
                     }
@@ -293,7 +313,7 @@ async fn send(
     }
     service.mailer.close().await;
     match failed {
-        Some(error) if sent == 0 => Err(anyhow::Error::new(error).context("no mail was sent")),
+        Some(error) if sent == 0 => Err(anyhow::Error::new(error).context("no mail was sent; `export-room doctor` looks at the mail server, and -o writes the mail to a file")),
         failed => Ok(complete && failed.is_none()),
     }
 }

@@ -560,7 +560,7 @@ fn of_mail(error: &MailError) -> Failure {
             "mail-later",
             "The mail was not sent: the mail server could not be reached, or did not take it. If that stays so, ask the administrator to look at the server's log.",
         )),
-        MailError::Off => Failure::Final(JobError::new(
+        MailError::Off(_) => Failure::Final(JobError::new(
             "mail-off",
             "The mail was not sent: sending mail is not set up.",
         )),
@@ -796,7 +796,7 @@ mod tests {
                 false,
             ),
             (MailError::Unusable(said()), "mail-unusable", false),
-            (MailError::Off, "mail-off", false),
+            (MailError::Off("secret".to_owned()), "mail-off", false),
             (
                 StoreError::io("read", "/srv/private/x")(io()).into(),
                 "workspace-unreadable",

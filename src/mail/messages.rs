@@ -226,7 +226,9 @@ pub async fn compose(service: &Service, order: &Order<'_>) -> Result<Composed, C
         Attach::Zip => {
             let space = limit.saturating_sub(used + mime::PART_HEAD + FILE_LINES);
             let name = format!("{}.html.zip", names::safe(order.room.file_stem()));
-            letter.zip = Some(match zip(service, order, space).await? {
+            let (zip, missing) = zip(service, order, space).await?;
+            counts.missing = missing;
+            letter.zip = Some(match zip {
                 Zip::Whole(bytes) => {
                     let mut part = Part {
                         name: name.clone(),
@@ -562,8 +564,8 @@ enum Zip {
     TooLarge(u64),
 }
 
-/// Exports the messages as pages, into memory, when they fit into `space` bytes of base64.
-async fn zip(service: &Service, order: &Order<'_>, space: u64) -> Result<Zip, ComposeError> {
+/// Exports the messages as pages, into memory, when they fit into `space` bytes of base64; also how many files are missing.
+async fn zip(service: &Service, order: &Order<'_>, space: u64) -> Result<(Zip, u64), ComposeError> {
     let source: Arc<dyn MessageSource> = match order.selection {
         Which::Ids(ids) => Arc::new(ChosenMessages::new(Arc::clone(&service.source), ids)),
         Which::Window(_) => Arc::clone(&service.source),
@@ -605,18 +607,19 @@ async fn zip(service: &Service, order: &Order<'_>, space: u64) -> Result<Zip, Co
         };
         export.run(&request, expected, out)
     });
-    let (out, _) = match made.await {
+    let (out, report) = match made.await {
         Ok(made) => made?,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => return Err(ExportError::Cancelled.into()),
         },
     };
-    Ok(if out.size > out.limit {
+    let zip = if out.size > out.limit {
         Zip::TooLarge(out.size as u64)
     } else {
         Zip::Whole(out.bytes)
-    })
+    };
+    Ok((zip, report.files.missing))
 }
 
 /// Keeps what is written as long as it is not too much, and counts all of it.

@@ -45,7 +45,7 @@ pub struct Recipients {
 #[derive(Debug, Error)]
 pub enum RecipientError {
     /// Nobody was named, or nobody of those who were can be reached.
-    #[error("nobody of these can be reached by mail")]
+    #[error("nobody of these can be reached by mail: {} (no user, or no address)", .missing.join(", "))]
     Nobody {
         /// Those who were named and cannot be reached.
         missing: Vec<String>,
@@ -157,7 +157,7 @@ pub(super) fn is_allowed(config: &config::Mail, requester: Option<&User>, addres
         return own
             .filter(|email| email.verified)
             .filter_map(|email| super::address(&email.address))
-            .any(|own| mailbox(&own.to_string()) == mailbox(address));
+            .any(|own| mailbox(own.as_ref()) == mailbox(address));
     }
     if config.domains.trim().is_empty() {
         return true;

@@ -227,6 +227,12 @@ pub(super) async fn quit(server: &Server, mut connection: Connection) {
     let _ = Box::pin(server.step(connection.inner.quit())).await;
 }
 
+/// Why an address beyond ASCII gets no mail by this server (RFC 6531).
+pub(super) fn needs_any_script(server: &Server, address: &str) -> String {
+    let (host, port) = (&server.host, server.port);
+    format!("the address `{address}` needs a mail server with SMTPUTF8, which {host}:{port} is not")
+}
+
 /// Whether the server takes addresses beyond ASCII (RFC 6531).
 pub(super) fn takes_any_script(connection: &Connection) -> bool {
     connection
@@ -293,10 +299,8 @@ async fn converse(
     if let Some(address) = beyond_ascii
         && !takes_any_script(connection)
     {
-        return Err(MailError::Unusable(format!(
-            "the address `{address}` needs a mail server with SMTPUTF8, which {}:{} is not",
-            server.host, server.port
-        )));
+        let said = needs_any_script(server, address.as_ref());
+        return Err(MailError::Unusable(said));
     }
     // Other headers than those of the recipients may have such addresses as well.
     if beyond_ascii.is_some() || !pieces.first().is_some_and(|head| head.is_ascii()) {

@@ -402,7 +402,7 @@ fn what_the_operator_does_not_allow_is_refused() {
         ),
         (
             &["mail.self_only=true"],
-            &json!({"toUsers": ["admin"], "toEmails": ["admin@example.org"]}),
+            &json!({"toUsers": [], "toEmails": ["Admin@example.org"]}),
             "",
             Value::Null,
         ),
@@ -929,6 +929,16 @@ fn addresses_of_all_scripts_are_reached_where_the_server_can() {
         mailbox.mail(1)["headers"]["to"],
         "ann@xn--bcher-kva.example"
     );
+    // Nor does it keep the others of a common mail from theirs.
+    let mailbox = MailServer::start(&[]);
+    let server = with_mailbox(&mailbox, &["mail.together=true"]);
+    let id = accepted(&server, &ask);
+    let export = server.ended(ADMIN, &id);
+    let mail = mailbox.mail(1);
+    check_form(&mail);
+    assert_eq!(mail["headers"]["to"], "ann@xn--bcher-kva.example");
+    let refused = &export["mails"][0]["report"]["refused"];
+    assert_eq!(*refused, json!(["dörte@Sörensen.example"]), "{export}");
 }
 
 #[test]
@@ -1307,84 +1317,77 @@ fn a_command_line_that_is_run_again_sends_mails_that_are_known_as_the_same() {
 #[test]
 fn the_command_line_says_what_it_cannot_send() {
     let mailbox = MailServer::start(&[]);
-    let home = changed_home(rich);
+    let home = changed_home(|dump| {
+        rich(dump);
+        let gone = doc! {"msg": "", "file": {"_id": "G", "name": "gone.txt"}, "files": [{"_id": "G", "name": "gone.txt"}]};
+        dump.add("rocketchat_message", &message("gone", 50, gone));
+    });
     let mail = |more: &[&str]| mail(&home, &mailbox, more);
+    let to = "--to|ann@example.org";
     for (arguments, code, words) in [
         (
-            &[
-                "--room",
-                "general",
-                "--messages",
-                "m1,nothing",
-                "--to",
-                "ann@example.org",
-            ][..],
+            format!("--messages|m1,nothing|{to}"),
             1,
             "1 of the messages are not in the room",
         ),
         (
-            &[
-                "--room",
-                "general",
-                "--messages",
-                "nothing",
-                "--to",
-                "ann@example.org",
-            ],
+            format!("--messages|nothing|{to}"),
             2,
             "none of these messages",
         ),
         (
-            &[
-                "--room",
-                "nowhere",
-                "--messages",
-                "m1",
-                "--to",
-                "ann@example.org",
-            ],
+            format!("--messages|m1|{to}|--room|nowhere"),
             2,
             "there is no room `nowhere`",
         ),
         (
-            &["--room", "general", "--messages", "m1", "--to", "ann@"],
+            "--messages|m1|--to|ann@".to_owned(),
             2,
             "`ann@` is no mail address",
         ),
         (
-            &["--room", "general", "--messages", "m1", "--to", "ghost"],
+            "--messages|m1|--to|ghost".to_owned(),
             2,
-            "nobody of these",
+            "nobody of these can be reached by mail: ghost",
         ),
-        (&["--room", "general", "--messages", "m1"], 2, "--to"),
         (
-            &[
-                "--room",
-                "general",
-                "--messages",
-                "m1",
-                "--to",
-                "ann@example.org",
-                "--as",
-                "ghost",
-            ],
+            "--messages|m1|--to|@bob,ghost".to_owned(),
+            1,
+            "missing: ghost is no user with an address",
+        ),
+        ("--messages|m1".to_owned(), 2, "--to"),
+        (
+            format!("--messages|m1|{to}|--as|ghost"),
             2,
             "no user `ghost`",
         ),
         (
-            &[
-                "--room",
-                "general",
-                "--set",
-                "mail.max_messages=5",
-                "--to",
-                "ann@example.org",
-            ],
+            format!("--set|mail.max_messages=5|{to}"),
             2,
             "export them to a file",
         ),
+        (
+            format!("--messages|m1|{to}|--set|mail.from=x y"),
+            2,
+            "mail.from",
+        ),
+        (
+            format!("--messages|m1|{to}|--set|mail.messages=false"),
+            2,
+            "mail.messages",
+        ),
+        (format!("--messages|m1, m1,,m2|{to}"), 0, "2 messages"),
+        (
+            format!("--messages|gone|--attach|zip|{to}"),
+            1,
+            "1 files are not in the workspace",
+        ),
     ] {
-        let ran = mail(arguments);
+        let mut arguments: Vec<_> = arguments.split('|').collect();
+        if !arguments.contains(&"--room") {
+            arguments.extend(["--room", "general"]);
+        }
+        let ran = mail(&arguments);
         assert_eq!(ran.code, code, "{arguments:?}: {}", ran.stderr);
         assert!(ran.stderr.contains(words), "{arguments:?}: {}", ran.stderr);
     }
